@@ -1,0 +1,58 @@
+"""No process outlives the one that wanted it, however that one ends (Linux)."""
+
+import ctypes
+import os
+import shutil
+import signal
+import sys
+import time
+from pathlib import Path
+
+PR_SET_CHILD_SUBREAPER = 36
+
+
+def bound(command: tuple[str, ...]) -> tuple[str, ...]:
+    """`command`, sent SIGTERM as soon as the thread that starts it is gone, even by SIGKILL."""
+    setpriv = shutil.which("setpriv")
+    return (setpriv, "--pdeathsig", "TERM", "--", *command) if setpriv else command
+
+
+def adopt() -> None:
+    """From now on a descendant that loses its parent becomes our child, where it can be found."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def end_children(grace_s: float) -> list[str]:
+    """End every child, first politely; the names of those that had to be killed."""
+    deadline = time.monotonic() + grace_s
+    _signal_all(signal.SIGTERM)
+    while (left := _children()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    names = [_name(pid) for pid in left]
+    while _children():
+        _signal_all(signal.SIGKILL)
+        time.sleep(0.05)
+    return names
+
+
+def _children() -> list[int]:
+    """The children that still run; those that have ended are buried on the way."""
+    try:
+        while os.waitpid(-1, os.WNOHANG) != (0, 0):
+            pass
+    except ChildProcessError:
+        return []
+    return [int(pid) for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()]
+
+
+def _signal_all(number: signal.Signals) -> None:
+    for pid in _children():
+        os.kill(pid, number)
+
+
+def _name(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return str(pid)
