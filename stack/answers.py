@@ -30,6 +30,8 @@ def epmd(port: int) -> bool:
 
 
 def mongodb(port: int) -> bool:
+    if not _listens(port):  # pymongo would spend its whole patience on asking again
+        return False
     patience_ms = int(PATIENCE_S * 1000)
     client: pymongo.MongoClient[dict[str, object]] = pymongo.MongoClient(
         "127.0.0.1", port, directConnection=True, serverSelectionTimeoutMS=patience_ms, timeoutMS=patience_ms
@@ -52,6 +54,14 @@ def http_ok(url: str) -> bool:
         return False
     finally:
         connection.close()
+
+
+def _listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S).close()
+    except OSError:
+        return False
+    return True
 
 
 def _ask(port: int, question: bytes, length: int) -> bytes:

@@ -122,5 +122,5 @@ class Process:
         return self.log.read_text(encoding="utf-8", errors="replace")
 
     def _complaint(self, what: str) -> str:
-        tail = "\n".join(self.output().splitlines()[-15:])
+        tail = "\n".join(self.output().splitlines()[-25:])
         return f"{self.program.name} {what}; the end of {self.log}:\n{tail}"

@@ -46,7 +46,7 @@ def rabbitmq(
         f"listeners.tcp.local = 127.0.0.1:{port}",
         "log.console = true",
         "log.console.level = warning",
-        "log.console.use_colors = false",
+        "log.console.use_colors = off",
         "log.file = false",
         *settings,
     )
