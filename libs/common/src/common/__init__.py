@@ -1,0 +1,1 @@
+"""What the three services share: the vocabulary, the contracts, and the only users of each driver."""

@@ -1,0 +1,237 @@
+"""Redis: the one place that imports redis. Its exceptions never leave this module.
+
+Under the prefix:
+- `job:<id>`: a hash with the `record`'s JSON, its `rank` (how far the job has come), and while the job is
+  not terminal the `owner` (the worker that holds the lease) and the number of `attempts` started;
+- `worker:<name>`: there as long as the worker lives; a lease counts only while its owner's key is there;
+- channel `finished`: the id of each job that became terminal.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import redis.asyncio
+import structlog
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialWithJitterBackoff
+from redis.exceptions import RedisError
+
+from common.errors import CacheUnavailable
+from common.jobs import TERMINAL, EncodedRecord, Record, Status
+from common.settings import CacheSettings
+
+log = structlog.get_logger()
+
+TERMINAL_RANK = 2
+RANK = {Status.QUEUED: 0, Status.IN_PROGRESS: 1} | dict.fromkeys(TERMINAL, TERMINAL_RANK)
+
+#: Seconds that a worker counts as living after its last sign of life.
+WORKER_TTL_S = 15
+
+# Seconds without an announcement after which the subscription is asked whether it still lives.
+_SILENCE_S = 5
+
+# Forward only, in one round trip: queued is written over nothing, in_progress over queued and itself,
+# a terminal record over anything but another one.
+# KEYS: job. ARGV: rank, record, milliseconds to live, channel, id. Returns 1 if written.
+_ADVANCE = """
+local current = tonumber(redis.call('HGET', KEYS[1], 'rank') or '-1')
+local rank = tonumber(ARGV[1])
+if current >= 2 or current > rank or (current == 0 and rank == 0) then return 0 end
+redis.call('HSET', KEYS[1], 'rank', rank, 'record', ARGV[2])
+redis.call('PEXPIRE', KEYS[1], ARGV[3])
+if rank == 2 then
+  redis.call('HDEL', KEYS[1], 'owner', 'attempts')
+  redis.call('PUBLISH', ARGV[4], ARGV[5])
+end
+return 1
+"""
+
+# Take the lease and count the attempt, unless the job is terminal or its owner lives.
+# KEYS: job. ARGV: owner, prefix of the workers' keys, attempts known from the message, milliseconds to live.
+# Returns {what, record or false, attempt}.
+_TAKE = """
+local job = redis.call('HMGET', KEYS[1], 'rank', 'record', 'owner', 'attempts')
+if tonumber(job[1] or '-1') >= 2 then return {'finished', job[2]} end
+local owner = job[3]
+if owner and (owner == ARGV[1] or redis.call('EXISTS', ARGV[2] .. owner) == 1) then return {'leased', false} end
+local attempt = math.max(tonumber(job[4] or '0'), tonumber(ARGV[3])) + 1
+redis.call('HSET', KEYS[1], 'owner', ARGV[1], 'attempts', attempt)
+if redis.call('PTTL', KEYS[1]) < 0 then redis.call('PEXPIRE', KEYS[1], ARGV[4]) end
+return {'taken', job[2], attempt}
+"""
+
+# KEYS: job. ARGV: owner.
+_RELEASE = """
+if redis.call('HGET', KEYS[1], 'owner') == ARGV[1] then redis.call('HDEL', KEYS[1], 'owner') end
+return 1
+"""
+
+# Only what nobody has taken up yet may be withdrawn. KEYS: job.
+_WITHDRAW = """
+local job = redis.call('HMGET', KEYS[1], 'rank', 'owner')
+if job[1] == '0' and not job[2] then redis.call('DEL', KEYS[1]) end
+return 1
+"""
+
+
+class Claim(Enum):
+    """How an attempt to take the lease of a job ended."""
+
+    TAKEN = "taken"
+    LEASED = "leased"
+    FINISHED = "finished"
+
+
+@dataclass(frozen=True)
+class Taken:
+    """The answer to `take`: with the record where there is one, and the number of the attempt if taken."""
+
+    claim: Claim
+    record: Record | None = None
+    attempt: int = 0
+
+
+class Cache:
+    """Records by job id, the leases of workers, and the announcements of finished jobs."""
+
+    def __init__(self, settings: CacheSettings) -> None:
+        self._prefix = settings.redis_prefix
+        self._timeout_s = settings.cache_timeout_s
+        self._redis = redis.asyncio.Redis.from_pool(
+            redis.asyncio.BlockingConnectionPool.from_url(
+                settings.redis_url.get_secret_value(),
+                max_connections=50,
+                timeout=self._timeout_s,
+                socket_timeout=self._timeout_s,
+                socket_connect_timeout=self._timeout_s,
+                # A pooled connection that the server closed in the meantime fails once.
+                retry=Retry(ExponentialWithJitterBackoff(base=0.02, cap=0.2), 2),
+                health_check_interval=15,
+            )
+        )
+        self._advance = self._redis.register_script(_ADVANCE)
+        self._take = self._redis.register_script(_TAKE)
+        self._release = self._redis.register_script(_RELEASE)
+        self._withdraw = self._redis.register_script(_WITHDRAW)
+
+    async def get(self, job_id: str) -> EncodedRecord | None:
+        """The job's record, as it was written."""
+        async with self._deadline():
+            found: list[Any] = await self._redis.hmget(self._job(job_id), ["record", "rank"])
+        body, rank = found
+        return None if body is None else EncodedRecord(body, int(rank) == TERMINAL_RANK)
+
+    async def advance(self, record: Record, ttl_s: float) -> bool:
+        """Write the record if that is a step forward, and say whether it was; a terminal one is announced.
+
+        A queued record is written only where there is none. The record lives for `ttl_s` seconds.
+        """
+        arguments: list[bytes | str | int] = [
+            RANK[record.status],
+            record.encode(),
+            _milliseconds(ttl_s),
+            self._channel,
+            record.id,
+        ]
+        async with self._deadline():
+            return bool(await self._advance(keys=[self._job(record.id)], args=arguments))
+
+    async def withdraw(self, job_id: str) -> None:
+        """Remove the record of a job that was not published after all, unless a worker has it already."""
+        async with self._deadline():
+            await self._withdraw(keys=[self._job(job_id)])
+
+    async def take(self, job_id: str, owner: str, attempts_before: int, ttl_s: float) -> Taken:
+        """Take the lease of a job for a worker and count the attempt, unless it is finished or leased.
+
+        The number of the attempt is never below `attempts_before` + 1. If there is no record yet, the lease
+        lives for `ttl_s` seconds.
+        """
+        arguments: list[bytes | str | int] = [owner, self._worker(""), attempts_before, _milliseconds(ttl_s)]
+        async with self._deadline():
+            answer: list[Any] = await self._take(keys=[self._job(job_id)], args=arguments)
+        claim = Claim(answer[0].decode())
+        record = Record.decode(answer[1]) if answer[1] else None
+        return Taken(claim, record, answer[2] if claim is Claim.TAKEN else 0)
+
+    async def release(self, job_id: str, owner: str) -> None:
+        """Give up the lease, if it is still the owner's."""
+        async with self._deadline():
+            await self._release(keys=[self._job(job_id)], args=[owner])
+
+    async def show_life(self, owner: str) -> None:
+        """Make the worker's leases count for another WORKER_TTL_S seconds."""
+        async with self._deadline():
+            await self._redis.set(self._worker(owner), b"1", px=_milliseconds(WORKER_TTL_S))
+
+    async def show_death(self, owner: str) -> None:
+        """Make the worker's leases void at once."""
+        async with self._deadline():
+            await self._redis.delete(self._worker(owner))
+
+    async def ping(self) -> None:
+        """Return if the cache answers; raises CacheUnavailable."""
+        async with self._deadline():
+            await self._redis.ping()
+
+    async def finished_jobs(self) -> AsyncIterator[str | None]:
+        """The ids of jobs as they become terminal; None once when listening begins.
+
+        Raises CacheUnavailable when the subscription is lost; what is announced before the next one is
+        missed, so whoever waits must look for itself when it sees None.
+        """
+        with _translated():
+            async with self._redis.pubsub(ignore_subscribe_messages=True) as subscription:
+                async with asyncio.timeout(self._timeout_s):
+                    await subscription.subscribe(self._channel)
+                yield None
+                pinged = False
+                while True:
+                    message = await subscription.get_message(timeout=_SILENCE_S)
+                    if message is None:
+                        if pinged:
+                            raise TimeoutError
+                        async with asyncio.timeout(self._timeout_s):
+                            await subscription.ping()
+                        pinged = True
+                        continue
+                    pinged = False
+                    if message["type"] == "message":
+                        yield message["data"].decode()
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._redis.aclose()
+
+    def _job(self, job_id: str) -> str:
+        return f"{self._prefix}job:{job_id}"
+
+    def _worker(self, owner: str) -> str:
+        return f"{self._prefix}worker:{owner}"
+
+    @property
+    def _channel(self) -> str:
+        return f"{self._prefix}finished"
+
+    @asynccontextmanager
+    async def _deadline(self) -> AsyncIterator[None]:
+        with _translated():
+            async with asyncio.timeout(self._timeout_s):
+                yield
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (RedisError, OSError, TimeoutError) as error:
+        raise CacheUnavailable from error
+
+
+def _milliseconds(seconds: float) -> int:
+    return max(1, round(seconds * 1000))

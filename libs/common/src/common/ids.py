@@ -1,0 +1,91 @@
+"""Job ids that carry their own proof: when they were minted, and for which client.
+
+`job_` + base32 (RFC 4648, upper case) of 20 bytes: 6 of milliseconds since 1970, 8 random, 6 of
+HMAC-SHA256(key, the 14 bytes before + the client's name in UTF-8). An invented id, or another client's,
+is found out without any storage.
+
+As a command, for publishers on the broker: `JOB_ID_KEYS=… python -m common.ids [--client NAME] [--count N]`.
+"""
+
+import argparse
+import base64
+import binascii
+import hashlib
+import hmac
+import os
+import re
+import secrets
+import sys
+import time
+from collections.abc import Sequence
+
+PREFIX = "job_"
+#: What a publisher on the broker may bring as an id of its own.
+FOREIGN = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+
+_MINTED = re.compile(r"job_[A-Z2-7]{32}")
+_PROOF_BYTES = 6
+
+
+class JobIds:
+    """Mints and verifies ids with the keys of `JOB_ID_KEYS`: the first one signs, any of them verifies."""
+
+    def __init__(self, keys: Sequence[str]) -> None:
+        if not keys:
+            raise ValueError("at least one key is needed")
+        self._keys = [key.encode() for key in keys]
+
+    def mint(self, client: str = "", now: float | None = None) -> str:
+        """A new id for the client (the empty name where no API keys are set); `now` is in Unix seconds."""
+        milliseconds = int((time.time() if now is None else now) * 1000)
+        signed = milliseconds.to_bytes(6) + secrets.token_bytes(8)
+        return PREFIX + base64.b32encode(signed + _proof(self._keys[0], signed, client)).decode()
+
+    def minted_at(self, job_id: str, client: str = "") -> float | None:
+        """When we minted this id for this client, in Unix seconds; None if we never did."""
+        if not _MINTED.fullmatch(job_id):
+            return None
+        try:
+            raw = base64.b32decode(job_id[len(PREFIX) :])
+        except binascii.Error:
+            return None
+        signed, proof = raw[:-_PROOF_BYTES], raw[-_PROOF_BYTES:]
+        if not any(hmac.compare_digest(proof, _proof(key, signed, client)) for key in self._keys):
+            return None
+        return unverified_time(job_id)
+
+
+def is_foreign(job_id: str) -> bool:
+    """Whether the id is one that a publisher may have brought itself."""
+    return not job_id.startswith(PREFIX) and FOREIGN.fullmatch(job_id) is not None
+
+
+def unverified_time(job_id: str) -> float | None:
+    """The Unix seconds that an id of our form claims; for those who need no proof. None for other forms."""
+    if not _MINTED.fullmatch(job_id):
+        return None
+    return int.from_bytes(base64.b32decode(job_id[len(PREFIX) :])[:6]) / 1000
+
+
+def _proof(key: bytes, signed: bytes, client: str) -> bytes:
+    return hmac.digest(key, signed + client.encode(), hashlib.sha256)[:_PROOF_BYTES]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print new ids, one a line."""
+    parser = argparse.ArgumentParser(prog="python -m common.ids", description="Mint job ids.")
+    parser.add_argument("--client", default="", help="the client that will read the result")
+    parser.add_argument("--count", type=int, default=1)
+    options = parser.parse_args(arguments)
+    keys = [key.strip() for key in os.environ.get("JOB_ID_KEYS", "").split(",") if key.strip()]
+    if not keys:
+        sys.stderr.write("common.ids: JOB_ID_KEYS is missing\n")
+        return 2
+    ids = JobIds(keys)
+    for _ in range(options.count):
+        sys.stdout.write(ids.mint(options.client) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

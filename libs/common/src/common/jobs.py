@@ -1,0 +1,150 @@
+"""The vocabulary: what a job is, which statuses it has, and the record of it that a client sees."""
+
+import math
+import time
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from common.errors import ErrorBody
+
+#: Seconds that a record outlives the job's deadline, so that a worker that is late still finds it.
+DEADLINE_MARGIN_S = 60
+
+
+class Status(StrEnum):
+    """Where a job stands. It only ever moves down this list, and a terminal status is final."""
+
+    QUEUED = "queued"
+    IN_PROGRESS = "in_progress"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+TERMINAL = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED})
+
+
+class Frozen(BaseModel):
+    """A document that goes over the wire: immutable, and strict about types."""
+
+    model_config = ConfigDict(frozen=True, strict=True, allow_inf_nan=False)
+
+
+class Usage(Frozen):
+    """Tokens, as the upstream counted them."""
+
+    input_tokens: int
+    output_tokens: int
+    total_tokens: int
+
+
+class Urls(Frozen):
+    """Where to go on; paths on the host that the client already talks to."""
+
+    result: str
+
+
+@dataclass(frozen=True)
+class EncodedRecord:
+    """A record as its JSON, for those who only pass it on."""
+
+    body: bytes
+    is_terminal: bool
+
+
+class Record(Frozen):
+    """The job as a client sees it. Its JSON is the same bytes in the cache, in the store and on the wire.
+
+    All times are whole Unix seconds.
+    """
+
+    model_config = ConfigDict(strict=False)
+
+    id: str
+    object: Literal["job"] = "job"
+    status: Status
+    created_at: int
+    started_at: int | None = None
+    completed_at: int | None = Field(default=None, description="when the job became terminal, whichever way it ended")
+    expires_at: int = Field(description="until when this record can be read, if nothing more happens")
+    deadline_at: int = Field(description="after this moment no attempt is made any more")
+    attempt: int = Field(default=0, description="how many attempts have been started")
+    model: str | None = None
+    output_text: str | None = None
+    usage: Usage | None = None
+    error: ErrorBody | None = None
+    metadata: dict[str, str] = {}
+    payload: JsonValue = Field(
+        default=None,
+        exclude_if=lambda payload: payload is None,
+        description="what a publisher on the broker asked to be kept with the result; absent if nothing",
+    )
+    urls: Urls
+
+    @classmethod
+    def queued(
+        cls,
+        job_id: str,
+        created_at: float,
+        deadline_at: float,
+        metadata: dict[str, str] | None = None,
+        payload: JsonValue = None,
+    ) -> Self:
+        """The record of a job that waits. `created_at` and `deadline_at` are Unix seconds."""
+        deadline = math.ceil(deadline_at)
+        return cls(
+            id=job_id,
+            status=Status.QUEUED,
+            created_at=int(created_at),
+            deadline_at=deadline,
+            expires_at=deadline + DEADLINE_MARGIN_S,
+            metadata=metadata or {},
+            payload=payload,
+            urls=Urls(result=f"/v1/results/{job_id}"),
+        )
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether nothing can change any more."""
+        return self.status in TERMINAL
+
+    def started(self, attempt: int, model: str) -> Self:
+        """The record while an attempt runs; the first start stays the start."""
+        return self.model_copy(
+            update={
+                "status": Status.IN_PROGRESS,
+                "attempt": attempt,
+                "model": model,
+                "started_at": self.started_at or int(time.time()),
+            }
+        )
+
+    def completed(self, output_text: str, model: str, usage: Usage | None, ttl_s: float) -> Self:
+        """The record of an answered job, which can be read for `ttl_s` seconds from now."""
+        answer = {"output_text": output_text, "model": model, "usage": usage}
+        return self._finished(Status.COMPLETED, ttl_s, answer)
+
+    def failed(self, error: ErrorBody, ttl_s: float) -> Self:
+        """The record of a job that will never be answered, which can be read for `ttl_s` seconds from now."""
+        return self._finished(Status.FAILED, ttl_s, {"error": error})
+
+    def _finished(self, status: Status, ttl_s: float, outcome: dict[str, Any]) -> Self:
+        now = time.time()
+        times = {"completed_at": int(now), "expires_at": math.ceil(now + ttl_s)}
+        return self.model_copy(update={"status": status, **times, **outcome})
+
+    def encode(self) -> bytes:
+        """The record's JSON."""
+        return self.model_dump_json().encode()
+
+    def encoded(self) -> EncodedRecord:
+        """The record's JSON, and whether it is final."""
+        return EncodedRecord(self.encode(), self.is_terminal)
+
+    @classmethod
+    def decode(cls, encoded: bytes) -> Self:
+        """The record from its JSON; raises ValueError for anything that `encode` did not write."""
+        return cls.model_validate_json(encoded)

@@ -1,0 +1,52 @@
+"""How a service lives: it runs until it is told to stop, or until a background task of its own dies."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
+
+import structlog
+
+log = structlog.get_logger()
+
+
+class CannotStart(Exception):
+    """Something outside the process must be changed first; the message says what."""
+
+
+def stop_event() -> asyncio.Event:
+    """An event that SIGTERM and SIGINT set."""
+    event = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, event.set)
+    return event
+
+
+@asynccontextmanager
+async def background(*coroutines: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Run tasks beside the block. One that fails cancels the block, and its error comes out of here."""
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(coroutine) for coroutine in coroutines]
+        yield
+        for task in tasks:
+            task.cancel()
+
+
+def run(service: str, life: Coroutine[Any, Any, None]) -> None:
+    """Run a service to its end; the process exits with 1 and the reason if it did not end by being told to."""
+    try:
+        asyncio.run(life)
+    except* CannotStart as group:
+        sys.exit(f"{service}: cannot start: {_first(group)}")
+    except* Exception as group:
+        log.exception("service_died", exc_info=group)
+        sys.exit(1)
+
+
+def _first(group: BaseExceptionGroup[Any]) -> BaseException:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

@@ -1,0 +1,161 @@
+"""The message on the broker that is a job: our own form, and the two forms of the original's publishers.
+
+The contract is docs/messages.md. Unknown fields are ignored here, unlike at the HTTP door, so that an older
+worker can serve a newer publisher; what is known is validated by the same rules.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+from pydantic import JsonValue, ValidationError
+from pydantic_core import from_json
+
+from common.errors import ErrorCode, ServiceError
+from common.ids import FOREIGN
+from common.prompts import ChatMessage, JobRequest, Options
+from common.validation import first_problem
+
+MAX_BODY_BYTES = 1024 * 1024
+
+#: Attempts that were started before this message was published (a number).
+ATTEMPT_HEADER = "x-attempt"
+#: Unix seconds after which the answer is of no use.
+DEADLINE_HEADER = "x-deadline"
+REQUEST_ID_HEADER = "x-request-id"
+TRACEPARENT_HEADER = "traceparent"
+#: Why a message lies in the dead-letter queue.
+REASON_HEADER = "x-reason"
+REASON_TEXT_HEADER = "x-reason-text"
+
+HeaderValue = str | int | float | bool | None
+
+
+@dataclass(frozen=True)
+class Message:
+    """A message as it lies on the broker. `timestamp` is in Unix seconds."""
+
+    body: bytes
+    message_id: str | None = None
+    correlation_id: str | None = None
+    reply_to: str | None = None
+    timestamp: float | None = None
+    headers: Mapping[str, HeaderValue] = field(default_factory=dict)
+
+
+class InvalidMessage(ServiceError):
+    """A message that is not a job. `job_id` is the id to tell, if one can be read."""
+
+    def __init__(self, message: str, param: str | None = None, job_id: str | None = None) -> None:
+        super().__init__(ErrorCode.INVALID_MESSAGE, message, param)
+        self.job_id = job_id
+
+
+@dataclass(frozen=True)
+class JobMessage:
+    """What the body of a message says."""
+
+    job_id: str
+    request: JobRequest
+    payload: JsonValue = None
+
+
+def encode(job_id: str, prompt: list[ChatMessage], options: Options, metadata: dict[str, str]) -> bytes:
+    """The body that the gateway publishes; `options.system` is already part of the prompt."""
+    body = {
+        "id": job_id,
+        "messages": [message.model_dump() for message in prompt],
+        "options": options.model_dump(exclude_none=True, exclude={"system"}),
+        "metadata": metadata,
+    }
+    return orjson.dumps(body)
+
+
+def decode(message: Message) -> JobMessage:
+    """Read a job from a message in any of the forms; raises InvalidMessage, with the id if it has one."""
+    document = _document(message.body)
+    job_id = _job_id(document, message.message_id)
+    try:
+        request = JobRequest.model_validate(_in_our_names(document))
+    except ValidationError as error:
+        param, text = first_problem(error)
+        raise InvalidMessage(text, param, job_id) from error
+    return JobMessage(job_id, request, document.get("payload"))
+
+
+def deadline_of(message: Message) -> float | None:
+    """The deadline that the publisher gave, in Unix seconds; raises InvalidMessage if it is no number."""
+    value = message.headers.get(DEADLINE_HEADER)
+    if value is None:
+        return None
+    try:
+        deadline = float(value)
+    except (TypeError, ValueError):
+        deadline = math.nan
+    if not math.isfinite(deadline):
+        raise InvalidMessage("must be a number of Unix seconds", DEADLINE_HEADER)
+    return deadline
+
+
+def attempts_before(message: Message) -> int:
+    """How many attempts were started before the message was published."""
+    value = message.headers.get(ATTEMPT_HEADER)
+    return value if isinstance(value, int) and value > 0 else 0
+
+
+def request_id_of(message: Message) -> str | None:
+    """The id of the HTTP request that submitted the job, if one did."""
+    value = message.headers.get(REQUEST_ID_HEADER)
+    return value if isinstance(value, str) else None
+
+
+def _document(body: bytes) -> dict[str, Any]:
+    if len(body) > MAX_BODY_BYTES:
+        raise InvalidMessage(f"the body is larger than {MAX_BODY_BYTES} bytes")
+    try:
+        document = from_json(body, allow_inf_nan=False)
+    except ValueError as error:
+        raise InvalidMessage("the body is not valid JSON in UTF-8") from error
+    if not isinstance(document, dict):
+        raise InvalidMessage("the body is not a JSON object")
+    return document
+
+
+def _job_id(document: dict[str, Any], message_id: str | None) -> str:
+    """The job's id: `id`, or the `reqId` of the article's publisher, or the message's own."""
+    name, value = next(
+        ((name, document[name]) for name in ("id", "reqId") if document.get(name) is not None),
+        ("message_id", message_id),
+    )
+    if value is None:
+        raise InvalidMessage("is required", "id")
+    if not isinstance(value, str) or not FOREIGN.fullmatch(value):
+        raise InvalidMessage("must be 1 to 128 characters of A-Z a-z 0-9 . _ : -", name)
+    if document.get("reqId") not in (None, value):
+        raise InvalidMessage("id and reqId differ", "reqId", value)
+    return value
+
+
+def _in_our_names(document: dict[str, Any]) -> dict[str, Any]:
+    """The fields that we know, with the original's option names turned into ours, and null as absent."""
+    known = {name: document[name] for name in JobRequest.model_fields if document.get(name) is not None}
+    options = known.get("options")
+    if isinstance(options, dict):
+        known["options"] = _options_in_our_names(options)
+    return known
+
+
+def _options_in_our_names(options: dict[str, Any]) -> dict[str, Any]:
+    """The options of the `chatgpt` package's `sendMessage`, beside our own, which win."""
+    completion_params = options.get("completionParams")
+    ours = dict(completion_params) if isinstance(completion_params, dict) else {}
+    if isinstance(ours.get("stop"), str):
+        ours["stop"] = [ours["stop"]]
+    if "systemMessage" in options:
+        ours["system"] = options["systemMessage"]
+    if isinstance(options.get("timeoutMs"), int | float):
+        ours["timeout_s"] = options["timeoutMs"] / 1000
+    ours |= options
+    return {name: ours[name] for name in Options.model_fields if ours.get(name) is not None}

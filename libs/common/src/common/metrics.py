@@ -1,0 +1,46 @@
+"""Every metric that a service exports, in one list. No label ever holds an id or anything a client chose freely."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+_LATENCY_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_JOB_BUCKETS = (0.1, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600)
+
+HTTP_REQUESTS = Counter(
+    "gpt_jobs_http_requests", "HTTP requests, by route and status.", ["route", "method", "status"]
+)
+HTTP_SECONDS = Histogram(
+    "gpt_jobs_http_request_seconds", "Time to answer an HTTP request.", ["route"], buckets=_LATENCY_BUCKETS
+)
+
+ACCEPTED = Counter("gpt_jobs_accepted", "Jobs that the broker confirmed for the gateway, by route.", ["route"])
+QUEUE_DEPTH = Gauge("gpt_jobs_queue_depth", "Messages ready in a queue of the broker.", ["queue"])
+
+FINISHED = Counter("gpt_jobs_finished", "Jobs that became terminal, by status and error code.", ["status", "code"])
+DELIVERIES = Counter("gpt_jobs_deliveries", "Deliveries from the queue, by what became of them.", ["outcome"])
+ATTEMPTS = Counter("gpt_jobs_attempts", "Attempts that were started.")
+QUEUE_SECONDS = Histogram(
+    "gpt_jobs_queue_wait_seconds", "Time from acceptance to the first attempt.", buckets=_JOB_BUCKETS
+)
+UPSTREAM_SECONDS = Histogram(
+    "gpt_jobs_upstream_call_seconds",
+    "Time in the call of the model, by how it ended.",
+    ["result"],
+    buckets=_JOB_BUCKETS,
+)
+IN_PROGRESS = Gauge("gpt_jobs_in_progress", "Jobs in this worker's hands.")
+SLOTS = Gauge("gpt_jobs_slots", "How many jobs this worker runs at once (its prefetch).")
+TOKENS = Counter("gpt_jobs_tokens", "Tokens as the upstream counted them.", ["model", "direction"])
+
+LOOKUPS = Counter("gpt_jobs_lookups", "Look-ups of a job, by where they were answered.", ["answered_by"])
+HELD_POLLS = Gauge("gpt_jobs_held_polls", "Requests that are held until their job is terminal.")
+
+MAX_MODELS = 50
+_seen_models: set[str] = set()
+
+
+def model_label(model: str) -> str:
+    """The model as a label: a client may ask for any name, so those past the first 50 are `other`."""
+    if model in _seen_models or len(_seen_models) < MAX_MODELS:
+        _seen_models.add(model)
+        return model
+    return "other"

@@ -1,0 +1,60 @@
+"""The names and arguments of everything that we declare on the broker, and nothing that talks to it."""
+
+from dataclasses import dataclass
+
+#: None stands for "declared with no arguments at all".
+Arguments = dict[str, str | int]
+
+
+@dataclass(frozen=True)
+class Queue:
+    """A durable queue as it is declared."""
+
+    name: str
+    arguments: Arguments | None = None
+
+
+@dataclass(frozen=True)
+class Topology:
+    """The exchange that jobs are published to, and the queues around it.
+
+    The job queue has no arguments, because publishers that are not ours declare it so and the broker
+    refuses any difference; what can be tuned about it is a broker policy.
+    """
+
+    exchange: str = "chat-gpt-exchange"
+    queue: str = "request-queue"
+    retry_delay_ms: int = 5000
+
+    @property
+    def jobs(self) -> Queue:
+        """Where jobs wait for a worker; its name is its routing key."""
+        return Queue(self.queue)
+
+    @property
+    def dead(self) -> Queue:
+        """Where messages end that cannot become an answer, each with its reason in the headers."""
+        return Queue(f"{self.queue}.dead", {"x-queue-type": "quorum"})
+
+    @property
+    def wait(self) -> Queue:
+        """Where a job waits, without holding a worker's slot, before it comes back to the job queue.
+
+        The delay is the queue's, never the message's: a message's own delay would block those behind it.
+        """
+        return Queue(
+            f"{self.queue}.wait.{self.retry_delay_ms}",
+            {
+                "x-queue-type": "quorum",
+                "x-message-ttl": self.retry_delay_ms,
+                "x-dead-letter-exchange": self.exchange,
+                "x-dead-letter-routing-key": self.queue,
+                "x-dead-letter-strategy": "at-least-once",
+                "x-overflow": "reject-publish",
+            },
+        )
+
+    @property
+    def queues(self) -> tuple[Queue, ...]:
+        """Everything to declare. The job queue is last, so that what others depend on is there before jobs are."""
+        return (self.dead, self.wait, self.jobs)

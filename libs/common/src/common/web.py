@@ -1,0 +1,167 @@
+"""What both public doors and every admin port have in common: the error shape, request ids, metrics, health."""
+
+import asyncio
+import re
+import time
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+
+import structlog
+from aiohttp import web
+from prometheus_client.aiohttp import make_aiohttp_handler
+
+from common import metrics
+from common.errors import ErrorCode, ServiceError
+from common.lifecycle import CannotStart
+
+log = structlog.get_logger()
+
+MAX_BODY_BYTES = 256 * 1024
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+#: Returns if a server answers; raises a ServiceError otherwise.
+Check = Callable[[], Awaitable[None]]
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+_HTTP_ERRORS = {
+    404: ErrorCode.NOT_FOUND,
+    405: ErrorCode.METHOD_NOT_ALLOWED,
+    413: ErrorCode.TOO_LARGE,
+    415: ErrorCode.UNSUPPORTED_MEDIA_TYPE,
+}
+
+REQUEST_ID = web.RequestKey("request_id", str)
+
+
+def application(routes: list[web.RouteDef]) -> web.Application:
+    """A public application: our routes behind the middleware, and a bounded body."""
+    app = web.Application(middlewares=[answer], client_max_size=MAX_BODY_BYTES)
+    app.add_routes(routes)
+    return app
+
+
+@web.middleware
+async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Give each request an id, turn every error into our shape, and count."""
+    request_id = _request_id(request)
+    request[REQUEST_ID] = request_id
+    started = time.perf_counter()
+    with structlog.contextvars.bound_contextvars(request_id=request_id):
+        try:
+            response = await handler(request)
+        except Exception as error:  # noqa: BLE001 (whatever it is, the client gets an answer and the log the cause)
+            response = error_response(_as_service_error(error), request_id, _headers_of(error))
+    response.headers["X-Request-Id"] = request_id
+    route = _route(request)
+    metrics.HTTP_REQUESTS.labels(route, request.method if route != "other" else "other", response.status).inc()
+    metrics.HTTP_SECONDS.labels(route).observe(time.perf_counter() - started)
+    return response
+
+
+def error_response(
+    error: ServiceError,
+    request_id: str | None,
+    headers: Mapping[str, str] | None = None,
+    envelope: Mapping[str, object] | None = None,
+) -> web.Response:
+    """The error as an HTTP answer; `envelope` is put around it for clients that expect another shape."""
+    body = {**(envelope or {}), "error": error.body(request_id).model_dump()}
+    response = web.json_response(body, status=error.http_status, headers=headers)
+    if error.http_status == 503:
+        response.headers["Retry-After"] = "2"
+    if error.http_status == 401:
+        response.headers["WWW-Authenticate"] = "Bearer"
+    return response
+
+
+def json_bytes(body: bytes, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+    """An answer whose body is JSON already."""
+    return web.Response(body=body, status=status, headers=headers, content_type="application/json")
+
+
+async def json_body(request: web.Request) -> bytes:
+    """The body of a request that must be JSON in UTF-8; raises ServiceError 413 or 415."""
+    if request.content_type != "application/json" or (request.charset or "utf-8").lower() != "utf-8":
+        raise ServiceError(ErrorCode.UNSUPPORTED_MEDIA_TYPE)
+    try:
+        return await request.read()
+    except web.HTTPRequestEntityTooLarge as error:
+        raise ServiceError(ErrorCode.TOO_LARGE, f"The request body is larger than {MAX_BODY_BYTES} bytes.") from error
+
+
+def admin_application(checks: Mapping[str, Check], stop: asyncio.Event) -> web.Application:
+    """`/healthz`: the process lives. `/readyz`: its servers answer and it is not told to stop. `/metrics`."""
+
+    async def health(_request: web.Request) -> web.Response:
+        return web.json_response({"status": "ok"})
+
+    async def readiness(_request: web.Request) -> web.Response:
+        results = {name: await _result_of(check) for name, check in checks.items()}
+        ready = not stop.is_set() and all(result == "ok" for result in results.values())
+        status = "ok" if ready else "unavailable"
+        return web.json_response({"status": status, "checks": results}, status=200 if ready else 503)
+
+    app = web.Application()
+    app.add_routes(
+        [
+            web.get("/healthz", health),
+            web.get("/readyz", readiness),
+            web.get("/metrics", make_aiohttp_handler()),
+        ]
+    )
+    return app
+
+
+@asynccontextmanager
+async def serving(app: web.Application, host: str, port: int, shutdown_timeout_s: float) -> AsyncIterator[None]:
+    """Serve an application for as long as the block runs; requests in hand are finished within the timeout."""
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=shutdown_timeout_s)
+    await runner.setup()
+    try:
+        await _listen(runner, host, port)
+        yield
+    finally:
+        await runner.cleanup()
+
+
+async def _listen(runner: web.AppRunner, host: str, port: int) -> None:
+    try:
+        await web.TCPSite(runner, host, port, reuse_address=True).start()
+    except OSError as error:
+        raise CannotStart(f"cannot listen on {host}:{port} ({error.strerror})") from error
+
+
+async def _result_of(check: Check) -> str:
+    try:
+        await check()
+    except ServiceError as error:
+        return error.code
+    return "ok"
+
+
+def _request_id(request: web.Request) -> str:
+    offered = request.headers.get("X-Request-Id", "")
+    return offered if _REQUEST_ID.fullmatch(offered) else f"req_{uuid.uuid4().hex}"
+
+
+def _as_service_error(error: Exception) -> ServiceError:
+    if isinstance(error, ServiceError):
+        return error
+    if isinstance(error, web.HTTPException) and error.status < 500:
+        return ServiceError(_HTTP_ERRORS.get(error.status, ErrorCode.INVALID_REQUEST))
+    log.error("request_failed", exc_info=error)
+    return ServiceError(ErrorCode.INTERNAL)
+
+
+def _headers_of(error: Exception) -> dict[str, str]:
+    """What the framework's own error says beside its text: which methods are allowed."""
+    if isinstance(error, web.HTTPException) and "Allow" in error.headers:
+        return {"Allow": error.headers["Allow"]}
+    return {}
+
+
+def _route(request: web.Request) -> str:
+    """The route's template, which is one of a few; the path itself is anything."""
+    resource = request.match_info.route.resource
+    return resource.canonical if resource else "other"

@@ -1,0 +1,1 @@
+"""Accepts a job, records it, publishes it to the broker."""

@@ -1,0 +1,81 @@
+"""Accepts a job: records it, publishes it, and promises it only when the broker has confirmed it."""
+
+import time
+from dataclasses import dataclass
+
+import structlog
+
+from common import messages
+from common.broker import Broker
+from common.cache import Cache
+from common.errors import BrokerUnavailable, CacheUnavailable
+from common.ids import JobIds
+from common.jobs import Record
+from common.messages import Message
+from common.prompts import JobRequest
+from common.templates import Templates
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a submission comes from; `traceparent` is the W3C header, if the client sent one."""
+
+    client: str
+    request_id: str
+    traceparent: str | None = None
+
+
+class Acceptance:
+    """Turns a valid request into a job."""
+
+    def __init__(self, ids: JobIds, templates: Templates, cache: Cache, broker: Broker) -> None:
+        self._ids = ids
+        self._templates = templates
+        self._cache = cache
+        self._broker = broker
+
+    async def accept(self, request: JobRequest, deadline_s: float, origin: Origin) -> Record:
+        """The record of the new job, which from now on is never lost.
+
+        Raises InvalidRequest if the template or its inputs are wrong, and BrokerUnavailable if the broker
+        did not confirm; then there is no job.
+        """
+        prompt = request.prompt(self._templates)
+        now = time.time()
+        job_id = self._ids.mint(origin.client, now)
+        record = Record.queued(job_id, now, now + deadline_s, request.metadata)
+        body = messages.encode(job_id, prompt, request.options, request.metadata)
+        with structlog.contextvars.bound_contextvars(job_id=job_id):
+            await self._mark(record, now)
+            try:
+                await self._broker.publish_job(_message(record, body, now, origin))
+            except BrokerUnavailable:
+                await self._withdraw(job_id)
+                raise
+            log.info("job_accepted")
+        return record
+
+    async def _mark(self, record: Record, now: float) -> None:
+        """Record the job before any worker can see it. Without a cache the id alone says that it is queued."""
+        try:
+            await self._cache.advance(record, record.expires_at - now)
+        except CacheUnavailable:
+            log.warning("job_not_recorded")
+
+    async def _withdraw(self, job_id: str) -> None:
+        try:
+            await self._cache.withdraw(job_id)
+        except CacheUnavailable:
+            log.warning("job_not_withdrawn")
+
+
+def _message(record: Record, body: bytes, now: float, origin: Origin) -> Message:
+    headers: dict[str, messages.HeaderValue] = {
+        messages.DEADLINE_HEADER: record.deadline_at,
+        messages.REQUEST_ID_HEADER: origin.request_id,
+    }
+    if origin.traceparent:
+        headers[messages.TRACEPARENT_HEADER] = origin.traceparent
+    return Message(body, message_id=record.id, timestamp=now, headers=headers)

@@ -1,0 +1,61 @@
+"""The gateway's routes."""
+
+import re
+
+from aiohttp import web
+
+from common import metrics
+from common.auth import Clients
+from common.errors import ServiceError
+from common.jobs import Record
+from common.web import REQUEST_ID, error_response, json_body, json_bytes
+from gateway.acceptance import Acceptance, Origin
+from gateway.schemas import Submission, read_predict_start, read_submission
+from gateway.settings import GatewaySettings
+
+#: Seconds after which a first look at the result may be worth it.
+RETRY_AFTER_S = 2
+
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+
+
+class Handlers:
+    """One method a route."""
+
+    def __init__(self, settings: GatewaySettings, acceptance: Acceptance) -> None:
+        self._clients = Clients(settings.api_keys, settings.predict_client)
+        self._max_deadline_s = settings.job_deadline_s
+        self._max_timeout_s = settings.job_timeout_s
+        self._acceptance = acceptance
+
+    def routes(self) -> list[web.RouteDef]:
+        """The paths that an ingress sends here."""
+        return [web.post("/v1/jobs", self.submit), web.post("/predict/start", self.predict_start)]
+
+    async def submit(self, request: web.Request) -> web.Response:
+        """`POST /v1/jobs`: 202 and the record of the accepted job."""
+        client = self._clients.of(request.headers.get("Authorization"))
+        body = await json_body(request)
+        submission = read_submission(body, self._max_deadline_s, self._max_timeout_s)
+        record = await self._accept(submission, client, request)
+        metrics.ACCEPTED.labels("jobs").inc()
+        headers = {"Location": record.urls.result, "Retry-After": str(RETRY_AFTER_S)}
+        return json_bytes(record.encode(), status=202, headers=headers)
+
+    async def predict_start(self, request: web.Request) -> web.Response:
+        """`POST /predict/start`: the original's call, in the original's envelope."""
+        try:
+            client = self._clients.of_predict()
+            submission = read_predict_start(await json_body(request))
+            record = await self._accept(submission, client, request)
+        except ServiceError as error:
+            envelope = {"isOk": False, "model": {}, "errMsg": error.message}
+            return error_response(error, request[REQUEST_ID], envelope=envelope)
+        metrics.ACCEPTED.labels("predict").inc()
+        return web.json_response({"isOk": True, "model": {"reqId": record.id}})
+
+    async def _accept(self, submission: Submission, client: str, request: web.Request) -> Record:
+        deadline_s = submission.deadline_s or self._max_deadline_s
+        traceparent = request.headers.get("traceparent", "")
+        origin = Origin(client, request[REQUEST_ID], traceparent if _TRACEPARENT.fullmatch(traceparent) else None)
+        return await self._acceptance.accept(submission, deadline_s, origin)

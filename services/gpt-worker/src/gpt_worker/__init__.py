@@ -1,0 +1,1 @@
+"""Takes jobs from the broker, calls the model, saves the answer, acknowledges."""

@@ -1,0 +1,182 @@
+"""The call of the model: the one place that imports openai. Its exceptions and texts never leave this module."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+import openai
+import structlog
+from openai import AsyncOpenAI, Omit, omit
+from openai.types.chat import ChatCompletion
+
+from common.errors import ErrorCode, ServiceError
+from common.jobs import Usage
+from common.prompts import ChatMessage, Options
+from gpt_worker.keys import KeyPool
+from gpt_worker.settings import WorkerSettings
+
+log = structlog.get_logger()
+
+#: What a status says where the error's own code says nothing more exact. Others below 500 are refusals.
+_BY_STATUS = {
+    402: ErrorCode.UPSTREAM_QUOTA,
+    408: ErrorCode.UPSTREAM_TIMEOUT,
+    409: ErrorCode.UPSTREAM_UNAVAILABLE,
+    413: ErrorCode.CONTEXT_TOO_LONG,
+    425: ErrorCode.UPSTREAM_UNAVAILABLE,
+    429: ErrorCode.UPSTREAM_RATE_LIMITED,
+}
+_BY_ERROR_CODE = {
+    "insufficient_quota": ErrorCode.UPSTREAM_QUOTA,
+    "billing_hard_limit_reached": ErrorCode.UPSTREAM_QUOTA,
+    "context_length_exceeded": ErrorCode.CONTEXT_TOO_LONG,
+    "content_filter": ErrorCode.CONTENT_REJECTED,
+    "content_policy_violation": ErrorCode.CONTENT_REJECTED,
+}
+#: Statuses that say something about the key, not about the request.
+_KEY_STATUSES = frozenset({401, 402, 403})
+
+#: What the store's documents, 16 MB at most, can surely hold.
+MAX_OUTPUT_CHARS = 2_000_000
+
+_UNUSED_KEY = "none"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the model said."""
+
+    text: str
+    model: str
+    usage: Usage | None
+
+
+class UpstreamFailure(ServiceError):
+    """The model gave no answer. `retry_after_s` is what the upstream asked for, in seconds."""
+
+    def __init__(self, code: ErrorCode, retry_after_s: float | None = None, *, blames_key: bool = False) -> None:
+        super().__init__(code)
+        self.retry_after_s = retry_after_s
+        self.blames_key = blames_key
+
+
+class Completion:
+    """Calls the chat completions of an OpenAI-compatible upstream, once for each attempt.
+
+    The client's own retries are off: what a retry costs and when it happens is the worker's to decide.
+    """
+
+    def __init__(self, settings: WorkerSettings) -> None:
+        keys = [key.get_secret_value() for key in settings.openai_api_key] or [_UNUSED_KEY]
+        self._keys = KeyPool(keys, settings.openai_key_rest_s)
+        self._clients = {
+            key: AsyncOpenAI(
+                api_key=key,
+                base_url=settings.openai_base_url,
+                max_retries=0,
+                timeout=settings.job_timeout_s,
+            )
+            for key in keys
+        }
+
+    async def answer(self, prompt: list[ChatMessage], model: str, options: Options, timeout_s: float) -> Answer:
+        """The model's answer within `timeout_s` seconds; raises UpstreamFailure.
+
+        A key that the upstream refuses is set aside and the next one tried: a refusal costs nothing.
+        """
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await self._with_living_key(prompt, model, options)
+        except TimeoutError as error:
+            raise UpstreamFailure(ErrorCode.UPSTREAM_TIMEOUT) from error
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        for client in self._clients.values():
+            await client.close()
+
+    async def _with_living_key(self, prompt: list[ChatMessage], model: str, options: Options) -> Answer:
+        refusal: UpstreamFailure | None = None
+        for key in self._keys.candidates():
+            try:
+                return await _call(self._clients[key], prompt, model, options)
+            except UpstreamFailure as failure:
+                if not failure.blames_key:
+                    raise
+                self._keys.rest(key)
+                log.warning("upstream_key_refused", code=failure.code, keys=len(self._clients))
+                refusal = failure
+        raise refusal or UpstreamFailure(ErrorCode.UPSTREAM_REJECTED)
+
+
+async def _call(client: AsyncOpenAI, prompt: list[ChatMessage], model: str, options: Options) -> Answer:
+    try:
+        completion = await client.chat.completions.create(
+            model=model,
+            messages=[message.model_dump() for message in prompt],  # type: ignore[misc]
+            temperature=_given(options.temperature),
+            top_p=_given(options.top_p),
+            max_tokens=_given(options.max_tokens),
+            presence_penalty=_given(options.presence_penalty),
+            frequency_penalty=_given(options.frequency_penalty),
+            stop=_given(options.stop),
+        )
+    except openai.APITimeoutError as error:
+        raise UpstreamFailure(ErrorCode.UPSTREAM_TIMEOUT) from error
+    except openai.APIStatusError as error:
+        raise _failure_of(error) from error
+    # ValueError: a body that is not JSON although its content type says so.
+    except (openai.OpenAIError, ValueError) as error:
+        raise UpstreamFailure(ErrorCode.UPSTREAM_UNAVAILABLE) from error
+    return _answer_of(completion, model)
+
+
+def _given(value: Any) -> Any | Omit:
+    return omit if value is None else value
+
+
+def _failure_of(error: openai.APIStatusError) -> UpstreamFailure:
+    status = error.status_code
+    default = ErrorCode.UPSTREAM_UNAVAILABLE if status >= 500 else ErrorCode.UPSTREAM_REJECTED
+    code = _BY_ERROR_CODE.get(error.code or "") or _BY_STATUS.get(status, default)
+    blames_key = status in _KEY_STATUSES or code is ErrorCode.UPSTREAM_QUOTA
+    return UpstreamFailure(code, _retry_after_s(error), blames_key=blames_key)
+
+
+def _retry_after_s(error: openai.APIStatusError) -> float | None:
+    try:
+        return max(0.0, float(error.response.headers.get("retry-after", "")))
+    except ValueError:
+        return None
+
+
+def _answer_of(completion: ChatCompletion, asked_model: str) -> Answer:
+    """The first choice's text; the client builds its objects without validation, so anything may be missing."""
+    try:
+        choice = completion.choices[0]
+        text: Any = choice.message.content
+        if choice.finish_reason == "content_filter" or choice.message.refusal:
+            raise UpstreamFailure(ErrorCode.CONTENT_REJECTED)
+        model: Any = completion.model
+        usage: Any = completion.usage
+    except (AttributeError, IndexError, TypeError) as error:
+        raise UpstreamFailure(ErrorCode.UPSTREAM_UNAVAILABLE) from error
+    if not isinstance(text, str) or len(text) > MAX_OUTPUT_CHARS:
+        raise UpstreamFailure(ErrorCode.UPSTREAM_UNAVAILABLE)
+    return Answer(_whole(text), model if isinstance(model, str) and model else asked_model, _usage_of(usage))
+
+
+def _usage_of(usage: Any) -> Usage | None:
+    try:
+        return Usage(
+            input_tokens=usage.prompt_tokens,
+            output_tokens=usage.completion_tokens,
+            total_tokens=usage.total_tokens,
+        )
+    except (AttributeError, ValueError):
+        return None
+
+
+def _whole(text: str) -> str:
+    """The text with surrogates joined, and replaced where they have no partner: UTF-8 has none."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

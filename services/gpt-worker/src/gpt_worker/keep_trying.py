@@ -1,0 +1,31 @@
+"""Patience with the servers: an operation that must not be given up is tried until it succeeds."""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import structlog
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential_jitter
+
+from common.errors import BrokerUnavailable, CacheUnavailable, StoreUnavailable
+
+log = structlog.get_logger()
+
+FIRST_PAUSE_S = 0.2
+LONGEST_PAUSE_S = 5
+
+Value = TypeVar("Value")
+
+
+async def keep_trying(operation: Callable[[], Awaitable[Value]]) -> Value:
+    """The operation's value, however long its server is away; ends early only by being cancelled."""
+    retrying = AsyncRetrying(
+        retry=retry_if_exception_type((BrokerUnavailable, CacheUnavailable, StoreUnavailable)),
+        wait=wait_exponential_jitter(initial=FIRST_PAUSE_S, max=LONGEST_PAUSE_S),
+        before_sleep=_tell,
+    )
+    return await retrying(operation)
+
+
+def _tell(state: RetryCallState) -> None:
+    error = state.outcome.exception() if state.outcome else None
+    log.warning("waiting_for_server", code=getattr(error, "code", None), tries=state.attempt_number)

@@ -1,0 +1,89 @@
+"""The one table: what became of a delivery, and what is therefore done, in this order, with its message.
+
+save        the terminal record goes into the store, then into the cache (which wakes those who wait)
+reply       the terminal record is published to the message's `reply_to`, if it has one
+send_to     the message is published to another queue, and the broker has confirmed it
+release     the lease is given up, so that any worker may take the job
+then        the delivery is acknowledged, or given back to the queue
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum, StrEnum
+
+from common.errors import ErrorCode
+from common.jobs import Record
+from common.messages import HeaderValue
+
+
+class Outcome(StrEnum):
+    """What became of a delivery."""
+
+    COMPLETED = "completed"
+    FAILED = "failed"
+    DEADLINE_EXCEEDED = "deadline_exceeded"
+    EXHAUSTED = "exhausted"
+    INVALID = "invalid"
+    ALREADY_FINISHED = "already_finished"
+    LEASED = "leased"
+    TRANSIENT = "transient"
+    INTERRUPTED = "interrupted"
+    BROKEN = "broken"
+
+
+class Destination(Enum):
+    """Where a message goes on to."""
+
+    WAIT = "wait"
+    DEAD = "dead"
+
+
+class Then(Enum):
+    """How a delivery is settled."""
+
+    ACKNOWLEDGE = "acknowledge"
+    GIVE_BACK = "give_back"
+
+
+@dataclass(frozen=True)
+class Action:
+    """What is done, in the order of the fields."""
+
+    save: bool = False
+    reply: bool = False
+    send_to: Destination | None = None
+    release: bool = False
+    then: Then = Then.ACKNOWLEDGE
+
+
+ACTIONS: dict[Outcome, Action] = {
+    Outcome.COMPLETED: Action(save=True, reply=True),
+    Outcome.FAILED: Action(save=True, reply=True),
+    Outcome.DEADLINE_EXCEEDED: Action(save=True, reply=True),
+    Outcome.EXHAUSTED: Action(save=True, reply=True, send_to=Destination.DEAD),
+    Outcome.INVALID: Action(save=True, reply=True, send_to=Destination.DEAD),
+    # Saved once more, since a worker may have died between the store and the cache; the first record stays.
+    Outcome.ALREADY_FINISHED: Action(save=True, reply=True),
+    Outcome.LEASED: Action(send_to=Destination.WAIT),
+    Outcome.TRANSIENT: Action(send_to=Destination.WAIT, release=True),
+    Outcome.INTERRUPTED: Action(release=True, then=Then.GIVE_BACK),
+    Outcome.BROKEN: Action(save=True, reply=True, send_to=Destination.DEAD),
+}
+
+#: The upstream failures after which another attempt may succeed; all others are final.
+TRANSIENT_CODES = frozenset(
+    {ErrorCode.UPSTREAM_RATE_LIMITED, ErrorCode.UPSTREAM_UNAVAILABLE, ErrorCode.UPSTREAM_TIMEOUT}
+)
+
+
+@dataclass(frozen=True)
+class Result:
+    """An outcome with what its action needs.
+
+    `record` is the terminal record; `headers` are set on the message when it goes on to another queue.
+    """
+
+    outcome: Outcome
+    job_id: str | None = None
+    record: Record | None = None
+    headers: Mapping[str, HeaderValue] = field(default_factory=dict)

@@ -1,0 +1,84 @@
+"""Does what the table of outcomes says, in its order: save, reply, send on, release, acknowledge."""
+
+import time
+from dataclasses import replace
+
+import structlog
+
+from common import metrics
+from common.broker import Broker, Delivery
+from common.cache import Cache
+from common.errors import CacheUnavailable
+from common.jobs import DEADLINE_MARGIN_S, Record
+from common.messages import Message
+from common.store import Store
+from gpt_worker.keep_trying import keep_trying
+from gpt_worker.outcomes import ACTIONS, Destination, Result, Then
+from gpt_worker.settings import WorkerSettings
+
+log = structlog.get_logger()
+
+
+class Settlement:
+    """Brings results to where they belong; gives none of them up while its servers are away."""
+
+    def __init__(self, settings: WorkerSettings, owner: str, broker: Broker, cache: Cache, store: Store) -> None:
+        self._settings = settings
+        self._owner = owner
+        self._broker = broker
+        self._cache = cache
+        self._store = store
+
+    async def settle(self, delivery: Delivery, result: Result) -> None:
+        """Carry out the action of the result's outcome; the acknowledgement is always last."""
+        action = ACTIONS[result.outcome]
+        record = result.record
+        if action.save and record is not None:
+            record = await self._save(record)
+        if action.reply and record is not None and delivery.message.reply_to is not None:
+            await self._reply(delivery.message, delivery.message.reply_to, record)
+        if action.send_to is not None:
+            await self._send_on(delivery.message, action.send_to, result)
+        if action.release and result.job_id is not None:
+            await self._release(result.job_id)
+        if action.then is Then.ACKNOWLEDGE:
+            await delivery.acknowledge()
+        else:
+            await delivery.give_back()
+        metrics.DELIVERIES.labels(result.outcome).inc()
+        log.info("delivery_settled", outcome=result.outcome)
+
+    async def _save(self, record: Record) -> Record:
+        """Store, then cache; the record that counts is the first one that was ever stored."""
+        reader_knows_by_id = record.created_at + self._settings.job_deadline_s + 2 * DEADLINE_MARGIN_S
+        saved = await keep_trying(lambda: self._store.save(record, keep_until=reader_knows_by_id))
+        ttl_s = min(self._settings.result_cache_ttl_s, saved.expires_at - time.time())
+        if ttl_s > 0:
+            await keep_trying(lambda: self._cache.advance(saved, ttl_s))
+        if saved is record:
+            metrics.FINISHED.labels(saved.status, saved.error.code if saved.error else "").inc()
+        return saved
+
+    async def _reply(self, message: Message, reply_to: str, record: Record) -> None:
+        """Publish the record to whoever asked; if that queue is gone, the record can still be polled."""
+        reply = Message(
+            record.encode(),
+            message_id=record.id,
+            correlation_id=message.correlation_id,
+            timestamp=time.time(),
+        )
+        await keep_trying(lambda: self._broker.publish_to(reply_to, reply, mandatory=False))
+
+    async def _send_on(self, message: Message, destination: Destination, result: Result) -> None:
+        """Publish the message as it came, with the result's headers."""
+        topology = self._broker.topology
+        queue = topology.wait if destination is Destination.WAIT else topology.dead
+        sent = replace(message, headers={**message.headers, **result.headers})
+        await keep_trying(lambda: self._broker.publish_to(queue.name, sent))
+
+    async def _release(self, job_id: str) -> None:
+        """Give up the lease; if the cache is away, it ends with this worker's sign of life."""
+        try:
+            await self._cache.release(job_id, self._owner)
+        except CacheUnavailable:
+            log.warning("lease_not_released")

@@ -1,0 +1,1 @@
+"""Answers polls from the cache first and the store second."""

@@ -1,0 +1,50 @@
+"""Puts the result-reader together and runs it."""
+
+from contextlib import aclosing
+
+import structlog
+from aiohttp import web
+
+from common.auth import Clients, warn_if_unsafe
+from common.cache import Cache
+from common.ids import JobIds
+from common.lifecycle import background, stop_event
+from common.store import Store
+from common.web import admin_application, application, serving
+from result_reader.handlers import Handlers
+from result_reader.lookup import Lookup
+from result_reader.predict import PredictQuery
+from result_reader.settings import ReaderSettings
+from result_reader.waiting import Waiting
+
+log = structlog.get_logger()
+
+#: Seconds that a stopping reader gives its requests; held ones are answered at once.
+SHUTDOWN_S = 10
+
+
+async def serve(settings: ReaderSettings) -> None:
+    """Serve until told to stop; then answer the requests in hand."""
+    stop = stop_event()
+    warn_if_unsafe(settings)
+    ids = JobIds([key.get_secret_value() for key in settings.job_id_keys])
+    async with aclosing(Cache(settings)) as cache, aclosing(Store(settings)) as store:
+        waiting = Waiting(cache)
+        clients = Clients(settings.api_keys, settings.predict_client)
+        lookup = Lookup(settings, ids, cache, store)
+        admin = admin_application({"cache": cache.ping, "store": store.ping}, stop)
+        public = application(Handlers(clients, lookup, waiting).routes() + PredictQuery(clients, lookup).routes())
+
+        async def answer_held_requests(_app: web.Application) -> None:
+            waiting.stop()
+
+        public.on_shutdown.append(answer_held_requests)
+        async with (
+            serving(admin, settings.http_host, settings.admin_port, 1),
+            background(waiting.listen()),
+            serving(public, settings.http_host, settings.http_port, SHUTDOWN_S),
+        ):
+            log.info("started", port=settings.http_port, admin_port=settings.admin_port)
+            await stop.wait()
+            log.info("stopping")
+    log.info("stopped")
