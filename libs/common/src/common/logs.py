@@ -5,6 +5,7 @@ Prompts, answers, keys and URLs with passwords are never given to a logger.
 
 import logging
 import sys
+import traceback
 from typing import Any
 
 import orjson
@@ -23,7 +24,7 @@ def configure(service: str, level: str) -> None:
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.dict_tracebacks,
+        _where_it_broke,
         with_service,
     ]
     structlog.configure(
@@ -44,6 +45,29 @@ def configure(service: str, level: str) -> None:
     )
     # The libraries tell of each reconnect and each request at INFO, which we tell ourselves.
     logging.basicConfig(handlers=[handler], level=max(logging.getLevelName(level), logging.WARNING), force=True)
+
+
+def _where_it_broke(_logger: Any, _method: str, event: EventDict) -> EventDict:
+    """Name an exception's type and frames, and those of what caused it, but no values.
+
+    The text of an exception may hold a prompt, an upstream's words or a key, and so may a local variable.
+    """
+    given = event.pop("exc_info", None)
+    error = given if isinstance(given, BaseException) else sys.exc_info()[1] if given else None
+    if isinstance(given, tuple):
+        error = given[1]
+    if error is not None:
+        event["exception"] = _frames_of(error)
+    return event
+
+
+def _frames_of(error: BaseException) -> list[str]:
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [type(error).__name__, *(f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames)]
+    inner = [error.__cause__ or error.__context__]
+    if isinstance(error, BaseExceptionGroup):
+        inner += error.exceptions
+    return lines + [line for cause in inner if cause is not None for line in _frames_of(cause)]
 
 
 def _text(event: Any, **_: Any) -> str:

@@ -21,7 +21,11 @@ def _not_blank(text: str) -> str:
     return text
 
 
-Text = Annotated[str, Field(min_length=1, max_length=MAX_PROMPT_CHARS), AfterValidator(_not_blank)]
+Text = Annotated[
+    str,
+    Field(min_length=1, max_length=MAX_PROMPT_CHARS, json_schema_extra={"pattern": r"\S"}),
+    AfterValidator(_not_blank),
+]
 MetadataKey = Annotated[str, Field(min_length=1, max_length=64)]
 MetadataValue = Annotated[str, Field(max_length=512)]
 StopSequence = Annotated[str, Field(min_length=1, max_length=64)]
@@ -56,8 +60,24 @@ class Options(Closed):
     )
 
 
+def _only(form: str, kind: str) -> dict[str, JsonValue]:
+    """The JSON schema of a request whose prompt is in one form, which pydantic cannot derive."""
+    others = {"msg", "messages", "template"} - {form}
+    absent: dict[str, JsonValue] = {other: {"type": "null"} for other in sorted(others)}
+    if form != "template":
+        absent["inputs"] = {"type": "null"}
+    return {"required": [form], "properties": {form: {"type": kind}, **absent}}
+
+
+ONE_PROMPT: dict[str, JsonValue] = {
+    "oneOf": [_only("msg", "string"), _only("messages", "array"), _only("template", "string")]
+}
+
+
 class JobRequest(Closed):
     """A prompt in exactly one of the forms `msg`, `messages`, `template` + `inputs`; and what goes with it."""
+
+    model_config = ConfigDict(json_schema_extra=ONE_PROMPT)
 
     msg: Text | None = None
     messages: list[ChatMessage] | None = Field(default=None, min_length=1, max_length=MAX_MESSAGES)

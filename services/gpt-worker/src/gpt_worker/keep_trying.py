@@ -20,10 +20,15 @@ async def keep_trying(operation: Callable[[], Awaitable[Value]]) -> Value:
     """The operation's value, however long its server is away; ends early only by being cancelled."""
     retrying = AsyncRetrying(
         retry=retry_if_exception_type((BrokerUnavailable, CacheUnavailable, StoreUnavailable)),
-        wait=wait_exponential_jitter(initial=FIRST_PAUSE_S, max=LONGEST_PAUSE_S),
+        wait=wait_exponential_jitter(multiplier=FIRST_PAUSE_S, max=LONGEST_PAUSE_S, jitter=FIRST_PAUSE_S),
         before_sleep=_tell,
     )
-    return await retrying(operation)
+
+    async def awaited() -> Value:
+        # tenacity awaits what is declared async; a lambda that returns a coroutine is not.
+        return await operation()
+
+    return await retrying(awaited)
 
 
 def _tell(state: RetryCallState) -> None:

@@ -26,7 +26,7 @@ _RULES: Final = {
 }
 
 
-class InvalidTemplate(Exception):  # noqa: N818 - the name says whose fault it is: what was asked for, not us
+class InvalidTemplate(Exception):
     """A client asked for a template that does not exist, or with inputs that it does not take.
 
     `param` is the dotted path of the field at fault; `message` never contains what the client sent.

@@ -24,7 +24,7 @@ DERIVE: Final[Mapping[str, Derive]] = {"fortune": fortune_facts}
 _FILES: Final[tuple[tuple[Role, str], ...]] = (("system", "system.jinja"), ("user", "prompt.jinja"))
 
 
-class BrokenTemplate(Exception):  # noqa: N818 - beside InvalidTemplate: this one is its author's fault
+class BrokenTemplate(Exception):
     """The files of a template cannot be served as they are; the message is for the operator."""
 
 

@@ -1,0 +1,39 @@
+"""The JSON schema of a message on the job queue, for publishers that are not ours."""
+
+from typing import Any
+
+from common.ids import FOREIGN
+from common.prompts import JobRequest
+
+_ORIGINAL_OPTIONS: dict[str, Any] = {
+    "systemMessage": {"type": "string", "description": "`system` under the original's name"},
+    "timeoutMs": {"type": "number", "description": "`timeout_s` in milliseconds"},
+    "completionParams": {
+        "type": "object",
+        "description": "`model`, `temperature`, `top_p`, `max_tokens`, `presence_penalty`, `frequency_penalty` and "
+        "`stop`, as the original nests them; the same option beside it wins",
+    },
+    "parentMessageId": {"type": "string", "description": "understood, but no conversation is continued yet"},
+}
+
+
+def schema() -> dict[str, Any]:
+    """The schema; what it does not name is allowed and ignored."""
+    described = JobRequest.model_json_schema(ref_template="#/$defs/{model}")
+    options = described["$defs"]["Options"]
+    options["properties"] |= _ORIGINAL_OPTIONS
+    job_id = {"type": "string", "pattern": f"^{FOREIGN.pattern}$"}
+    described["properties"] = {
+        "id": {**job_id, "description": "the job's id; without it, the message's property `message_id`"},
+        "reqId": {**job_id, "description": "`id` under the name of the article's publisher"},
+        **described["properties"],
+        "payload": {"description": "anything; kept with the result"},
+    }
+    for definition in (described, options):
+        definition.pop("additionalProperties")
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **described,
+        "title": "Job message",
+        "description": "The body of a message on the job queue.",
+    }

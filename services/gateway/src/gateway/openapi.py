@@ -1,0 +1,94 @@
+"""The gateway's routes as an OpenAPI document, made from the models that read the requests."""
+
+from typing import Any
+
+from common import openapi
+from common.errors import ErrorCode
+from common.openapi import Schema, answer, errors, reference
+from common.templates import Templates
+from gateway.schemas import Submission
+from gateway.settings import GatewaySettings
+
+_COMMON_ERRORS = (
+    ErrorCode.INVALID_REQUEST,
+    ErrorCode.UNAUTHENTICATED,
+    ErrorCode.TOO_LARGE,
+    ErrorCode.UNSUPPORTED_MEDIA_TYPE,
+    ErrorCode.BROKER_UNAVAILABLE,
+)
+_STARTED = {
+    "type": "object",
+    "required": ["isOk", "model"],
+    "properties": {
+        "isOk": {"const": True},
+        "model": {"type": "object", "required": ["reqId"], "properties": {"reqId": {"type": "string"}}},
+    },
+}
+_NOT_STARTED = {
+    "type": "object",
+    "required": ["isOk", "model", "errMsg", "error"],
+    "properties": {
+        "isOk": {"const": False},
+        "model": {"type": "object"},
+        "errMsg": {"type": "string"},
+        "error": reference("ErrorBody"),
+    },
+}
+
+
+def document(templates: Templates) -> Schema:
+    """The document for a gateway with the default settings."""
+    paths = {
+        "/v1/jobs": {"post": _submit()},
+        "/predict/start": {"post": _predict_start(templates.schema("fortune"))},
+    }
+    described = openapi.document(
+        "gpt-jobs gateway", "Accepts jobs: prompts that a model answers later.", paths, [Submission]
+    )
+    _narrow(described["components"]["schemas"], templates)
+    return described
+
+
+def _submit() -> Schema:
+    headers = {
+        "Location": {"description": "Where the result will be.", "schema": {"type": "string"}},
+        **openapi.RETRY_AFTER_HEADER,
+    }
+    return {
+        "operationId": "submit",
+        "summary": "Submit a job",
+        "security": [{"apiKey": []}, {}],
+        "requestBody": _json_body(reference("Submission")),
+        "responses": {
+            "202": answer("The broker has confirmed the job.", reference("Record"), headers),
+            **errors(*_COMMON_ERRORS),
+        },
+    }
+
+
+def _predict_start(inputs: Schema) -> Schema:
+    return {
+        "operationId": "predictStart",
+        "summary": "Submit a job of the template `fortune`, as the original's mini-program does",
+        "requestBody": _json_body(inputs),
+        "responses": {
+            "200": answer("The broker has confirmed the job.", _STARTED),
+            **errors(*_COMMON_ERRORS, schema=_NOT_STARTED),
+        },
+    }
+
+
+def _json_body(schema: Schema) -> Schema:
+    return {"required": True, "content": {"application/json": {"schema": schema}}}
+
+
+def _narrow(schemas: dict[str, Any], templates: Templates) -> None:
+    """Say what the models leave to the settings and to the templates that are there."""
+    defaults = {name: field.default for name, field in GatewaySettings.model_fields.items()}
+    schemas["Submission"]["properties"]["deadline_s"]["anyOf"][0]["maximum"] = defaults["job_deadline_s"]
+    schemas["Options"]["properties"]["timeout_s"]["anyOf"][0]["maximum"] = defaults["job_timeout_s"]
+    template = schemas["Submission"]["properties"]["template"]["anyOf"][0]
+    template.clear()
+    template["enum"] = list(templates.names)
+    inputs = [templates.schema(name) for name in templates.names]
+    schemas["Submission"]["properties"]["inputs"]["anyOf"] = [*inputs, {"type": "null"}]

@@ -1,0 +1,134 @@
+"""The result-reader's routes as an OpenAPI document, made from the models that answer the requests."""
+
+from common import openapi
+from common.errors import ErrorCode
+from common.ids import FOREIGN
+from common.openapi import Schema, answer, errors, reference
+from result_reader.handlers import MAX_IDS, MAX_WAIT_S
+
+_ID = {"type": "string", "pattern": f"^{FOREIGN.pattern}$"}
+_ETAG = {"ETag": {"description": "Changes whenever the record does.", "schema": {"type": "string"}}}
+_UNKNOWN = {
+    "type": "object",
+    "required": ["id", "error"],
+    "properties": {"id": {"type": "string"}, "error": reference("ErrorBody")},
+    "additionalProperties": False,
+}
+_QUERIED = {
+    "oneOf": [
+        {
+            "description": "It waits or runs.",
+            "type": "object",
+            "required": ["isOk", "model"],
+            "properties": {
+                "isOk": {"const": True},
+                "model": {
+                    "type": "object",
+                    "required": ["pending"],
+                    "properties": {"pending": {"const": True}},
+                },
+            },
+        },
+        {
+            "description": "It is answered.",
+            "type": "object",
+            "required": ["isOk", "model"],
+            "properties": {
+                "isOk": {"const": True},
+                "model": {
+                    "type": "object",
+                    "required": ["done", "text"],
+                    "properties": {"done": {"const": True}, "text": {"type": "string"}},
+                },
+            },
+        },
+        {
+            "description": "It failed, has expired, or never was; `errMsg` says which.",
+            "type": "object",
+            "required": ["isOk", "model", "errMsg"],
+            "properties": {
+                "isOk": {"const": False},
+                "model": {
+                    "type": "object",
+                    "required": ["done"],
+                    "properties": {"done": {"const": True}},
+                },
+                "errMsg": {"type": "string"},
+            },
+        },
+    ]
+}
+
+
+def document() -> Schema:
+    """The document for any result-reader."""
+    paths = {
+        "/v1/results/{id}": {"get": _result()},
+        "/v1/results": {"get": _results()},
+        "/predict/query": {"post": _predict_query()},
+    }
+    return openapi.document("gpt-jobs result-reader", "Answers what has become of jobs.", paths, [])
+
+
+def _result() -> Schema:
+    wait = {"type": "number", "minimum": 0, "maximum": MAX_WAIT_S, "default": 0}
+    return {
+        "operationId": "result",
+        "summary": "Read a job's record, at once or when it is terminal",
+        "security": [{"apiKey": []}, {}],
+        "parameters": [
+            {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}},
+            {
+                "name": "wait",
+                "in": "query",
+                "description": "Seconds to hold the request while the job is not terminal.",
+                "schema": wait,
+            },
+            {"name": "If-None-Match", "in": "header", "schema": {"type": "string"}},
+        ],
+        "responses": {
+            "200": answer(
+                "The record; a failed job too. `Retry-After` while it is not terminal.",
+                reference("Record"),
+                {**_ETAG, **openapi.RETRY_AFTER_HEADER},
+            ),
+            "304": {"description": "The record is the one of `If-None-Match`.", "headers": _ETAG},
+            **errors(
+                ErrorCode.INVALID_REQUEST,
+                ErrorCode.UNAUTHENTICATED,
+                ErrorCode.JOB_NOT_FOUND,
+                ErrorCode.JOB_EXPIRED,
+                ErrorCode.STORE_UNAVAILABLE,
+            ),
+        },
+    }
+
+
+def _results() -> Schema:
+    ids = {"type": "array", "items": _ID, "minItems": 1, "maxItems": MAX_IDS}
+    data = {"type": "array", "items": {"anyOf": [reference("Record"), _UNKNOWN]}}
+    return {
+        "operationId": "results",
+        "summary": "Read the records of several jobs",
+        "security": [{"apiKey": []}, {}],
+        "parameters": [
+            {"name": "ids", "in": "query", "required": True, "style": "form", "explode": False, "schema": ids}
+        ],
+        "responses": {
+            "200": answer(
+                "An item for each id, in the order asked for.",
+                {"type": "object", "required": ["data"], "properties": {"data": data}},
+            ),
+            **errors(ErrorCode.INVALID_REQUEST, ErrorCode.UNAUTHENTICATED),
+        },
+    }
+
+
+def _predict_query() -> Schema:
+    body = {"type": "object", "required": ["reqId"], "properties": {"reqId": {"type": "string"}}}
+    return {
+        "operationId": "predictQuery",
+        "summary": "Ask for a job as the original's mini-program does",
+        "requestBody": {"required": True, "content": {"application/json": {"schema": body}}},
+        "responses": {"200": answer("Whatever there is to say, in the original's envelope.", _QUERIED)},
+    }
