@@ -94,9 +94,7 @@ class ModelStub:
             self._changed.notify_all()
 
     async def _models(self, _: web.Request) -> web.Response:
-        return web.json_response(
-            {"object": "list", "data": [{"id": "stub", "object": "model", "owned_by": "stack"}]}
-        )
+        return web.json_response({"object": "list", "data": [{"id": "stub", "object": "model", "owned_by": "stack"}]})
 
     async def _unknown(self, request: web.Request) -> web.Response:
         return _send_error(404, f"Invalid URL ({request.method} {request.path})")
@@ -155,9 +153,7 @@ async def serve(port: int, delay: float) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m stack.model_stub", description=__doc__)
     parser.add_argument("--port", type=int, required=True)
-    parser.add_argument(
-        "--delay", type=float, default=2.0, help="seconds before each answer (default %(default)g)"
-    )
+    parser.add_argument("--delay", type=float, default=2.0, help="seconds before each answer (default %(default)g)")
     options = parser.parse_args()
     asyncio.run(serve(options.port, options.delay))
 

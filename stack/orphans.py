@@ -23,31 +23,38 @@ def adopt() -> None:
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
+def bury(spare: int) -> None:
+    """Take note of the adopted that have ended, or they stay as zombies; `spare` is waited for elsewhere."""
+    for pid in _children():
+        if pid != spare:
+            os.waitpid(pid, os.WNOHANG)
+
+
 def end_children(grace_s: float) -> list[str]:
     """End every child, first politely; the names of those that had to be killed."""
     deadline = time.monotonic() + grace_s
     _signal_all(signal.SIGTERM)
-    while (left := _children()) and time.monotonic() < deadline:
+    while (left := _living()) and time.monotonic() < deadline:
         time.sleep(0.05)
     names = [_name(pid) for pid in left]
-    while _children():
+    while _living():
         _signal_all(signal.SIGKILL)
         time.sleep(0.05)
     return names
 
 
+def _living() -> list[int]:
+    bury(spare=0)
+    return _children()
+
+
 def _children() -> list[int]:
-    """The children that still run; those that have ended are buried on the way."""
-    try:
-        while os.waitpid(-1, os.WNOHANG) != (0, 0):
-            pass
-    except ChildProcessError:
-        return []
+    """The running and the ended."""
     return [int(pid) for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()]
 
 
 def _signal_all(number: signal.Signals) -> None:
-    for pid in _children():
+    for pid in _living():
         os.kill(pid, number)
 
 

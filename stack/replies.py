@@ -45,9 +45,7 @@ class Reply:
     def payload(self) -> bytes:
         if isinstance(self.body, bytes):
             return self.body
-        return (
-            self.body if isinstance(self.body, str) else json.dumps(self.body, ensure_ascii=False)
-        ).encode()
+        return (self.body if isinstance(self.body, str) else json.dumps(self.body, ensure_ascii=False)).encode()
 
 
 Respond = Callable[[Call], Awaitable[Reply]]
@@ -75,9 +73,7 @@ def completion(call: Call, text: str, *, finish_reason: str = "stop") -> dict[st
     }
 
 
-def error_body(
-    message: str, *, kind: str, code: str | None = None, param: str | None = None
-) -> dict[str, Any]:
+def error_body(message: str, *, kind: str, code: str | None = None, param: str | None = None) -> dict[str, Any]:
     return {"error": {"message": message, "type": kind, "param": param, "code": code}}
 
 
@@ -107,9 +103,7 @@ def status(
     """An error in OpenAI's shape: 429 with code "insufficient_quota", and so on."""
 
     async def respond(_: Call) -> Reply:
-        return Reply(
-            number, error_body(f"the stub was told to answer {number}", kind=kind, code=code), headers or {}
-        )
+        return Reply(number, error_body(f"the stub was told to answer {number}", kind=kind, code=code), headers or {})
 
     return respond
 
