@@ -42,9 +42,7 @@ def test_a_folder_is_a_template(add: Add) -> None:
     assert loaded.names == ("echo",)
     assert loaded.render("echo", {"text": "hi", "tone": "dry"}) == (
         RenderedMessage("system", "Echo what you are given."),
-        RenderedMessage(
-            "user", 'Answer in the tone of "dry".\n<data>\n{"text": "hi", "tone": "dry"}\n</data>'
-        ),
+        RenderedMessage("user", 'Answer in the tone of "dry".\n<data>\n{"text": "hi", "tone": "dry"}\n</data>'),
     )
 
 
@@ -164,9 +162,7 @@ def test_each_rule_of_a_schema_has_its_message(
 
 
 def test_a_rule_across_fields_is_reported_for_the_inputs(add: Add) -> None:
-    loaded = Templates.load(
-        add(dependentRequired={"text": ["tone"]}, examples=[{"text": "a", "tone": "dry"}])
-    )
+    loaded = Templates.load(add(dependentRequired={"text": ["tone"]}, examples=[{"text": "a", "tone": "dry"}]))
     with pytest.raises(InvalidTemplate) as refused:
         loaded.render("echo", {"text": "a"})
     assert refused.value.param == "inputs"
