@@ -1,12 +1,47 @@
 .DEFAULT_GOAL := help
-.PHONY: lock
+.PHONY: help setup run ask test check format lock clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+setup: ## make .venv and install the servers that are missing (run and test do it by themselves)
+	@exec bash stack/setup.sh
+
+run: ## start everything on this machine; Ctrl-C stops it
+	@exec bash stack/setup.sh run
+
+# The text reaches the program through the environment, as it was typed: neither make nor a shell expands it.
+unexport MSG
+ask: export ASK_MSG := $(value MSG)
+ask: ## submit MSG="…" to what `make run` has started, and print the answer
+	@PATH="$$PWD/.venv/bin:$$PATH" exec python3 -m stack ask
+
+test: ## all tests, against real servers
+	@exec bash stack/setup.sh test
+
+check: setup ## lint, format, types, import rules, unit tests
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+	.venv/bin/pytest tests/unit
+
+format: setup ## put the code into the one format
+	.venv/bin/ruff check --fix
+	.venv/bin/ruff format
 
 PYPROJECTS := libs/common/pyproject.toml
 COMPILE := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--custom-compile-command "make lock" $(UPGRADE)
 
-lock: ## resolve the dependencies again (UPGRADE=--upgrade takes newer versions)
+lock: setup ## resolve the dependencies again (UPGRADE=--upgrade takes newer versions)
 	$(COMPILE) $(PYPROJECTS) services/gateway/pyproject.toml --extra broker --extra cache --extra templates -o requirements/gateway.txt
 	$(COMPILE) $(PYPROJECTS) services/gpt-worker/pyproject.toml --extra broker --extra cache --extra store --extra templates -o requirements/gpt-worker.txt
 	$(COMPILE) $(PYPROJECTS) services/result-reader/pyproject.toml --extra cache --extra store -o requirements/result-reader.txt
 	$(COMPILE) $(PYPROJECTS) services/*/pyproject.toml requirements/dev.in --all-extras -o requirements/dev.txt
+	$(COMPILE) requirements/build.in -o requirements/build.txt
+
+clean: ## remove .venv, and .local with all its jobs and logs
+	@! [ -e .local/run.lock ] || flock -n .local/run.lock true || { echo "it still runs; stop it first" >&2; exit 1; }
+	rm -rf .venv .local .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -prune -exec rm -r {} +
