@@ -1,0 +1,56 @@
+"""The table of outcomes, row by row: a change of it must be meant."""
+
+import pytest
+
+from common.errors import MEANINGS, ErrorCode
+from gpt_worker.outcomes import ACTIONS, TRANSIENT_CODES, Destination, Outcome, Then
+
+#   outcome             save   reply  send_to  release  then
+TABLE = """
+    completed           save   reply  -        -        acknowledge
+    failed              save   reply  -        -        acknowledge
+    deadline_exceeded   save   reply  -        -        acknowledge
+    exhausted           save   reply  dead     -        acknowledge
+    invalid             save   reply  dead     -        acknowledge
+    already_finished    save   reply  -        -        acknowledge
+    leased              -      -      wait     -        acknowledge
+    transient           -      -      wait     release  acknowledge
+    interrupted         -      -      -        release  give_back
+    broken              save   reply  dead     -        acknowledge
+"""
+ROWS = [line.split() for line in TABLE.strip().splitlines()]
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0])
+def test_what_is_done(row: list[str]) -> None:
+    outcome, save, reply, send_to, release, then = row
+    action = ACTIONS[Outcome(outcome)]
+    assert action.save == (save == "save")
+    assert action.reply == (reply == "reply")
+    assert action.send_to == (None if send_to == "-" else Destination(send_to))
+    assert action.release == (release == "release")
+    assert action.then == Then(then)
+
+
+def test_every_outcome_is_in_the_table() -> None:
+    assert {row[0] for row in ROWS} == set(Outcome) == set(ACTIONS)
+
+
+def test_nobody_is_told_what_is_not_saved() -> None:
+    assert all(action.save for action in ACTIONS.values() if action.reply)
+
+
+def test_a_message_that_is_acknowledged_has_been_answered_or_sent_on() -> None:
+    for outcome, action in ACTIONS.items():
+        if action.then is Then.ACKNOWLEDGE:
+            assert action.save or action.send_to, outcome
+
+
+def test_a_message_that_is_given_back_is_not_sent_on_as_well() -> None:
+    assert not any(action.send_to for action in ACTIONS.values() if action.then is Then.GIVE_BACK)
+
+
+@pytest.mark.parametrize("code", [code for code in ErrorCode if code.startswith(("upstream", "con"))])
+def test_another_attempt_is_made_where_it_may_succeed(code: ErrorCode) -> None:
+    transient = code in ("upstream_rate_limited", "upstream_unavailable", "upstream_timeout")
+    assert (code in TRANSIENT_CODES) == transient == MEANINGS[code].retryable
