@@ -42,16 +42,16 @@ class Port:
 
 @dataclass(frozen=True)
 class Plan:
-    """The programs in waves: each wave is started when the one before it answers."""
+    """The programs in waves: each is started when the one before it answers, and stopped before it."""
 
-    waves: tuple[tuple[Program, ...], ...]
+    waves: Mapping[str, tuple[Program, ...]]
     ports: tuple[Port, ...]
     #: None when a real upstream is used.
     stub: Program | None
 
     @property
     def programs(self) -> tuple[Program, ...]:
-        return tuple(program for wave in self.waves for program in wave)
+        return tuple(program for wave in self.waves.values() for program in wave)
 
     def __getitem__(self, name: str) -> Program:
         return next(program for program in self.programs if program.name == name)
@@ -79,29 +79,24 @@ def make_plan(environ: Mapping[str, str], directory: Path) -> Plan:
     if not environ.get("JOB_ID_KEYS"):
         shared["JOB_ID_KEYS"] = _kept_secret(directory / "job-id-keys")
     work = directory / "services"
+    reader = services.result_reader(
+        work, http_port=at["READER_PORT"], admin_port=at["READER_ADMIN_PORT"], environment=shared
+    )
+    worker = services.gpt_worker(
+        work,
+        admin_port=at["WORKER_ADMIN_PORT"],
+        environment=shared | _model(environ, stub),
+        job_timeout_s=_number(environ, "JOB_TIMEOUT_S", services.DEFAULT_JOB_TIMEOUT_S),
+    )
+    gateway = services.gateway(
+        work, http_port=at["GATEWAY_PORT"], admin_port=at["GATEWAY_ADMIN_PORT"], environment=shared
+    )
     return Plan(
-        waves=(
-            (epmd,),
-            (redis, mongodb, rabbitmq, *([stub] if stub else [])),
-            # They are stopped from the last to the first: no new jobs, then no work, then no answers.
-            (
-                services.result_reader(
-                    work, http_port=at["READER_PORT"], admin_port=at["READER_ADMIN_PORT"], environment=shared
-                ),
-                services.gpt_worker(
-                    work,
-                    admin_port=at["WORKER_ADMIN_PORT"],
-                    environment=shared | _model(environ, stub),
-                    job_timeout_s=_number(environ, "JOB_TIMEOUT_S", services.DEFAULT_JOB_TIMEOUT_S),
-                ),
-                services.gateway(
-                    work,
-                    http_port=at["GATEWAY_PORT"],
-                    admin_port=at["GATEWAY_ADMIN_PORT"],
-                    environment=shared,
-                ),
-            ),
-        ),
+        waves={
+            "epmd": (epmd,),
+            "servers": (redis, mongodb, rabbitmq, *([stub] if stub else [])),
+            "services": (reader, worker, gateway),
+        },
         ports=tuple(port for port in ports if stub or port.variable != "STACK_STUB_PORT"),
         stub=stub,
     )

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
 
-from stack import orphans, preflight, screen
+from stack import orphans, preflight, screen, supervisord_conf
 from stack.plan import Plan, WrongSettingError, make_plan
 from stack.preflight import CannotRunError
 from stack.program import Program
-from stack.supervision import Supervisor
+from stack.supervision import GIVEN_UP, NOT_RUNNING, Supervisor
 
 READY_WITHIN_S = 120.0
 STEP_S = 0.1
@@ -53,8 +53,8 @@ def run(environ: Mapping[str, str], directory: Path) -> int:
         plan = make_plan(environ, directory)
         with preflight.alone(directory), tempfile.TemporaryDirectory(prefix="gpt-jobs-") as sockets:
             # Not in `directory`: the path of a Unix socket must be short.
-            supervisor = Supervisor(directory, Path(sockets) / "supervisord.sock", plan.programs)
-            ended_badly = preflight.end_earlier_run(supervisor.pidfile)
+            supervisor = Supervisor(directory, Path(sockets) / "supervisord.sock", plan.waves)
+            ended_badly = preflight.end_earlier_run(supervisord_conf.pidfile(directory))
             preflight.check_ports(plan.ports, 15.0 if ended_badly else 0.0)
             _live(plan, supervisor, environ, signals)
     except StopRequested:
@@ -81,7 +81,7 @@ def _start(plan: Plan, supervisor: Supervisor, signals: Signals) -> None:
         if not supervisor.running:
             raise CannotRunError(f"supervisord did not start:\n{_tail(supervisor.log('supervisord'))}")
         signals.step()
-    for wave in plan.waves:
+    for wave in plan.waves.values():
         for program in wave:
             _start_one(program, supervisor)
         for program in wave:
@@ -100,8 +100,8 @@ def _await(program: Program, supervisor: Supervisor, signals: Signals) -> None:
     deadline = time.monotonic() + READY_WITHIN_S
     while not program.answers():
         state = supervisor.states().get(program.name)
-        if state is None or state.is_final:
-            problem = "ended as soon as it was started"
+        if state is None or state in NOT_RUNNING:
+            problem = "ended instead of getting ready"
         elif time.monotonic() > deadline:
             problem = f"did not get ready within {READY_WITHIN_S:g} s"
         else:
@@ -120,11 +120,11 @@ def _watch(supervisor: Supervisor, signals: Signals) -> None:
         orphans.bury(spare=supervisor.pid)
         if not supervisor.running:
             raise CannotRunError(f"supervisord has died; see {supervisor.log('supervisord')}")
-        final = {name for name, state in supervisor.states().items() if state.is_final}
-        for name in sorted(final - reported):
+        given_up = {name for name, state in supervisor.states().items() if state == GIVEN_UP}
+        for name in sorted(given_up - reported):
             log = supervisor.log(name)
             say(f"{name} has died and could not be started again. The end of {log}:\n{_tail(log)}")
-        reported = final
+        reported = given_up
 
 
 def _stop(supervisor: Supervisor, signals: Signals) -> None:
