@@ -1,0 +1,56 @@
+"""Clients of the real cache and store, in a place of each test's own."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, aclosing
+
+import pytest
+
+from common.cache import Cache
+from common.settings import CacheSettings, StoreSettings
+from common.store import Store
+from tests.contract.clients import NewCache, NewStore
+from tests.deployment import Place
+
+
+@pytest.fixture
+async def new_cache(place: Place) -> AsyncIterator[NewCache]:
+    """Makes a client of the cache; each is one that another process could be."""
+    async with AsyncExitStack() as stack:
+
+        async def _new_cache(url: str | None = None, timeout_s: float = 5) -> Cache:
+            settings = CacheSettings.model_validate(
+                {
+                    "redis_url": url or place.environment["REDIS_URL"],
+                    "redis_prefix": place.environment["REDIS_PREFIX"],
+                    "cache_timeout_s": timeout_s,
+                }
+            )
+            return await stack.enter_async_context(aclosing(Cache(settings)))
+
+        yield _new_cache
+
+
+@pytest.fixture
+async def new_store(place: Place) -> AsyncIterator[NewStore]:
+    """Makes a client of the store; each is one that another process could be."""
+    async with AsyncExitStack() as stack:
+
+        async def _new_store(url: str | None = None, timeout_s: float = 5) -> Store:
+            settings = StoreSettings.model_validate(
+                {"mongo_url": url or place.environment["MONGO_URL"], "store_timeout_s": timeout_s}
+            )
+            return await stack.enter_async_context(aclosing(Store(settings)))
+
+        yield _new_store
+
+
+@pytest.fixture
+async def cache(new_cache: NewCache) -> Cache:
+    return await new_cache()
+
+
+@pytest.fixture
+async def store(new_store: NewStore) -> Store:
+    made = await new_store()
+    await made.prepare()
+    return made

@@ -1,0 +1,122 @@
+"""The lease of a job: one worker's at a time, void when that worker is dead, and each one taken is counted."""
+
+import asyncio
+
+from common.cache import Cache, Claim
+from tests.contract.clients import NewCache, completed, job_id, queued
+
+
+async def living(cache: Cache, *workers: str) -> None:
+    for worker in workers:
+        await cache.show_life(worker)
+
+
+async def test_the_first_worker_takes_the_lease_and_sees_the_record(cache: Cache) -> None:
+    record = queued()
+    await cache.advance(record, 60)
+    await living(cache, "a")
+    taken = await cache.take(record.id, "a", 0, 60)
+    assert (taken.claim, taken.record, taken.attempt) == (Claim.TAKEN, record, 1)
+
+
+async def test_a_job_that_nobody_has_recorded_can_be_taken(cache: Cache) -> None:
+    taken = await cache.take(job_id(), "a", 0, 60)
+    assert (taken.claim, taken.record, taken.attempt) == (Claim.TAKEN, None, 1)
+
+
+async def test_a_lease_without_a_record_reads_as_nothing(cache: Cache) -> None:
+    job = job_id()
+    await cache.take(job, "a", 0, 60)
+    assert await cache.get(job) is None
+
+
+async def test_a_job_in_a_living_workers_hands_is_leased_also_to_itself(cache: Cache) -> None:
+    job = job_id()
+    await living(cache, "a", "b")
+    await cache.take(job, "a", 0, 60)
+    for worker in ("a", "b"):
+        assert (await cache.take(job, worker, 0, 60)).claim is Claim.LEASED
+
+
+async def test_of_many_workers_exactly_one_takes_the_lease(new_cache: NewCache) -> None:
+    caches = [await new_cache() for _ in range(3)]
+    job, workers = job_id(), [f"worker-{number}" for number in range(30)]
+    await living(caches[0], *workers)
+    answers = await asyncio.gather(
+        *(caches[number % 3].take(job, worker, 0, 60) for number, worker in enumerate(workers))
+    )
+    assert sorted(answer.claim.value for answer in answers) == ["leased"] * 29 + ["taken"]
+
+
+async def test_a_dead_workers_lease_is_void(cache: Cache) -> None:
+    job = job_id()
+    await living(cache, "a", "b")
+    await cache.take(job, "a", 0, 60)
+    await cache.show_death("a")
+    taken = await cache.take(job, "b", 0, 60)
+    assert (taken.claim, taken.attempt) == (Claim.TAKEN, 2)
+
+
+async def test_the_lease_of_a_worker_that_never_showed_life_is_void(cache: Cache) -> None:
+    job = job_id()
+    await cache.take(job, "a", 0, 60)
+    assert (await cache.take(job, "b", 0, 60)).claim is Claim.TAKEN
+
+
+async def test_a_released_job_can_be_taken_again_also_by_the_same_worker(cache: Cache) -> None:
+    job = job_id()
+    await living(cache, "a", "b")
+    for attempt, worker in enumerate("aab", start=1):
+        taken = await cache.take(job, worker, 0, 60)
+        assert (taken.claim, taken.attempt) == (Claim.TAKEN, attempt)
+        await cache.release(job, worker)
+
+
+async def test_a_lease_that_is_anothers_cannot_be_released(cache: Cache) -> None:
+    job = job_id()
+    await living(cache, "a", "b")
+    await cache.take(job, "a", 0, 60)
+    await cache.release(job, "b")
+    assert (await cache.take(job, "b", 0, 60)).claim is Claim.LEASED
+
+
+async def test_releasing_nothing_leaves_nothing(cache: Cache) -> None:
+    record = queued()
+    await cache.release(record.id, "a")
+    assert await cache.advance(record, 60)
+
+
+async def test_attempts_are_counted_from_what_the_message_knows_if_that_is_more(cache: Cache) -> None:
+    job = job_id()
+    attempts = []
+    for known in (3, 0, 9, 9):
+        attempts.append((await cache.take(job, "a", known, 60)).attempt)
+        await cache.release(job, "a")
+    assert attempts == [4, 5, 10, 11]
+
+
+async def test_an_attempt_that_was_refused_is_not_counted(cache: Cache) -> None:
+    job = job_id()
+    await living(cache, "a")
+    await cache.take(job, "a", 0, 60)
+    await cache.take(job, "b", 0, 60)
+    await cache.release(job, "a")
+    assert (await cache.take(job, "b", 0, 60)).attempt == 2
+
+
+async def test_progress_keeps_the_lease(cache: Cache) -> None:
+    record = queued()
+    await cache.advance(record, 60)
+    await living(cache, "a")
+    await cache.take(record.id, "a", 0, 60)
+    await cache.advance(record.started(1, "a-model"), 60)
+    assert (await cache.take(record.id, "b", 0, 60)).claim is Claim.LEASED
+
+
+async def test_a_finished_job_cannot_be_taken_and_tells_its_record(cache: Cache) -> None:
+    record = completed()
+    await living(cache, "a")
+    await cache.take(record.id, "a", 0, 60)
+    await cache.advance(record, 60)
+    taken = await cache.take(record.id, "b", 0, 60)
+    assert (taken.claim, taken.record, taken.attempt) == (Claim.FINISHED, record, 0)
