@@ -1,0 +1,149 @@
+"""Publishing that is confirmed or fails, and deliveries that are ours until we settle them."""
+
+import asyncio
+import contextlib
+
+import pytest
+
+from common.broker import Broker
+from common.errors import BrokerUnavailable
+from common.messages import Message
+from tests.deployment import Place
+from tests.integration.broker_clients import NewBroker, Publisher, consuming
+from tests.waiting import eventually
+
+FULL = Message(
+    body='{"msg": "你好 👋\x00"}'.encode(),
+    message_id="job-1",
+    correlation_id="corr-1",
+    reply_to="a-reply-queue",
+    timestamp=1_700_000_000,
+    headers={"x-attempt": 2, "x-deadline": 1.5, "traceparent": "00-ab", "flag": True, "none": None, "big": 2**62},
+)
+
+
+async def test_a_published_job_is_on_the_queue_when_the_publish_returns(broker: Broker, publisher: Publisher) -> None:
+    await broker.publish_job(FULL)
+    properties, body = publisher.take(broker.topology.queue)
+    assert (body, properties.message_id, properties.correlation_id) == (FULL.body, "job-1", "corr-1")
+    assert (properties.reply_to, properties.timestamp) == ("a-reply-queue", 1_700_000_000)
+    assert (properties.delivery_mode, properties.content_type) == (2, "application/json")
+
+
+async def test_a_job_goes_by_way_of_the_exchange(broker: Broker, publisher: Publisher, place: Place) -> None:
+    publisher.channel().queue_declare(f"{place.queue}.tap", auto_delete=True)
+    publisher.channel().queue_bind(f"{place.queue}.tap", place.exchange, place.queue)
+    await broker.publish_job(FULL)
+    assert publisher.take(f"{place.queue}.tap")[1] == FULL.body
+
+
+async def test_a_job_that_no_queue_takes_is_not_accepted(broker: Broker, publisher: Publisher, place: Place) -> None:
+    publisher.channel().queue_unbind(place.queue, place.exchange, place.queue)
+    with pytest.raises(BrokerUnavailable):
+        await broker.publish_job(FULL)
+    publisher.channel().queue_bind(place.queue, place.exchange, place.queue)
+    await broker.publish_job(FULL)
+
+
+async def test_a_queue_that_is_gone_is_no_error_only_if_that_is_asked_for(broker: Broker) -> None:
+    with pytest.raises(BrokerUnavailable):
+        await broker.publish_to("no-such-queue", FULL)
+    await broker.publish_to("no-such-queue", FULL, mandatory=False)
+
+
+async def test_a_delivery_has_what_was_published(broker: Broker) -> None:
+    basket = await consuming(broker)
+    await broker.publish_job(FULL)
+    delivery = await basket.next()
+    assert delivery.message == FULL
+    assert not delivery.redelivered
+    await delivery.acknowledge()
+
+
+async def test_a_message_without_properties_has_none(broker: Broker, publisher: Publisher, place: Place) -> None:
+    basket = await consuming(broker)
+    publisher.publish(place.exchange, place.queue, b"hello")
+    assert (await basket.next()).message == Message(b"hello")
+
+
+async def test_the_wait_queue_brings_a_message_back_as_it_was(broker: Broker) -> None:
+    basket = await consuming(broker)
+    await broker.publish_to(broker.topology.wait.name, FULL)
+    assert await broker.depth(broker.topology.wait.name) == 1
+    back = (await basket.next()).message
+    assert {**back.headers, **FULL.headers} == back.headers
+    assert Message(back.body, back.message_id, back.correlation_id, back.reply_to, back.timestamp) == Message(
+        FULL.body, FULL.message_id, FULL.correlation_id, FULL.reply_to, FULL.timestamp
+    )
+
+
+async def test_the_dead_letter_queue_keeps_a_message_as_it_was(broker: Broker, publisher: Publisher) -> None:
+    await broker.publish_to(broker.topology.dead.name, FULL)
+    properties, body = publisher.take(broker.topology.dead.name)
+    assert (body, properties.message_id, properties.reply_to) == (FULL.body, FULL.message_id, FULL.reply_to)
+    assert properties.headers["x-attempt"] == 2
+
+
+async def test_an_acknowledged_message_is_gone_and_one_given_back_comes_again(broker: Broker) -> None:
+    basket = await consuming(broker)
+    await broker.publish_job(FULL)
+    await (await basket.next()).give_back()
+    again = await basket.next()
+    assert again.redelivered
+    await again.acknowledge()
+    await broker.stop_consuming()
+    assert await broker.depth(broker.topology.queue) == 0
+
+
+async def test_never_more_than_the_prefetch_are_in_hand(broker: Broker) -> None:
+    basket = await consuming(broker, prefetch=3)
+    for _ in range(7):
+        await broker.publish_job(FULL)
+
+    async def the_rest_waits() -> bool:
+        return await broker.depth(broker.topology.queue) == 4
+
+    await eventually(the_rest_waits)
+    assert len(basket.deliveries) == 3
+    await (await basket.next()).acknowledge()
+    await eventually(lambda: len(basket.deliveries) == 4)
+
+
+async def test_a_consumer_that_has_stopped_gets_nothing_but_settles_what_it_has(broker: Broker) -> None:
+    basket = await consuming(broker, prefetch=1)
+    await broker.publish_job(FULL)
+    held = await basket.next()
+    await broker.stop_consuming()
+    await broker.publish_job(FULL)
+    await held.acknowledge()
+    assert await broker.depth(broker.topology.queue) == 1
+    assert len(basket.deliveries) == 1
+
+
+async def test_what_a_closed_connection_held_comes_to_another(broker: Broker, new_broker: NewBroker) -> None:
+    other = await new_broker()
+    await other.connect()
+    held = await consuming(other)
+    await broker.publish_job(FULL)
+    await held.next()
+    await other.aclose()
+    delivery = await (await consuming(broker)).next()
+    assert (delivery.message, delivery.redelivered) == (FULL, True)
+
+
+async def test_many_publishes_at_once_are_all_confirmed(broker: Broker) -> None:
+    await asyncio.gather(*(broker.publish_job(FULL) for _ in range(200)))
+
+    async def all_there() -> bool:
+        return await broker.depth(broker.topology.queue) == 200
+
+    await eventually(all_there)
+
+
+async def test_before_it_is_connected_nothing_is_accepted(new_broker: NewBroker) -> None:
+    unconnected = await new_broker()
+    for operation in (unconnected.publish_job(FULL), unconnected.check(), unconnected.depth("a-queue")):
+        with pytest.raises(BrokerUnavailable):
+            await operation
+    with contextlib.suppress(BrokerUnavailable):
+        await unconnected.stop_consuming()
