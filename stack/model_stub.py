@@ -27,7 +27,9 @@ MAX_BODY = 64 * 1024 * 1024
 class ModelStub:
     """Answers POST <any prefix>/v1/chat/completions, and remembers every call."""
 
-    def __init__(self, respond: Respond | None = None, *, port: int = 0, keep_calls: bool = True) -> None:
+    def __init__(
+        self, respond: Respond | None = None, *, host: str = "127.0.0.1", port: int = 0, keep_calls: bool = True
+    ) -> None:
         self.respond = respond or replies.echo()
         #: In the order of their arrival.
         self.calls: list[Call] = []
@@ -36,7 +38,7 @@ class ModelStub:
         self.in_flight_by_key: Counter[str] = Counter()
         self.peak_in_flight_by_key: Counter[str] = Counter()
         self.base_url = ""
-        self._port = port
+        self._host, self._port = host, port
         self._keep_calls = keep_calls
         self._changed = asyncio.Condition()
         app = web.Application(client_max_size=MAX_BODY)
@@ -48,8 +50,8 @@ class ModelStub:
 
     async def __aenter__(self) -> Self:
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", self._port).start()
-        self.base_url = f"http://127.0.0.1:{self._runner.addresses[0][1]}/v1"
+        await web.TCPSite(self._runner, self._host, self._port).start()
+        self.base_url = f"http://{self._host}:{self._runner.addresses[0][1]}/v1"
         return self
 
     async def __aexit__(
@@ -143,19 +145,20 @@ def _send_error(status: int, message: str) -> web.Response:
     return web.json_response(body, status=status, dumps=lambda value: json.dumps(value, ensure_ascii=False))
 
 
-async def serve(port: int, delay: float) -> None:
+async def serve(host: str, port: int, delay: float) -> None:
     greeting = "I am the stub, not a model; with OPENAI_API_KEY set, a real one answers. You asked:\n"
-    async with ModelStub(replies.echo(delay, greeting), port=port, keep_calls=False) as stub:
+    async with ModelStub(replies.echo(delay, greeting), host=host, port=port, keep_calls=False) as stub:
         print(f"model stub on {stub.base_url}, answering after {delay:g} s", flush=True)
         await asyncio.Event().wait()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m stack.model_stub", description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--delay", type=float, default=2.0, help="seconds before each answer (default %(default)g)")
     options = parser.parse_args()
-    asyncio.run(serve(options.port, options.delay))
+    asyncio.run(serve(options.host, options.port, options.delay))
 
 
 if __name__ == "__main__":

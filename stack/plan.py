@@ -111,8 +111,7 @@ def _model(environ: Mapping[str, str], stub: Program | None) -> dict[str, str]:
     if stub:
         told = {"OPENAI_API_KEY": "stub", "OPENAI_BASE_URL": stub.url}
         return told if environ.get("OPENAI_MODEL") else told | {"OPENAI_MODEL": MODEL_OF_THE_STUB}
-    # A model served on this machine usually asks for no key, but the client refuses to have none.
-    return {} if environ.get("OPENAI_API_KEY") else {"OPENAI_API_KEY": "none"}
+    return {}
 
 
 def _ports(environ: Mapping[str, str]) -> tuple[Port, ...]:

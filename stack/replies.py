@@ -136,6 +136,16 @@ def garbage(body: str | bytes = '{"id": "chatcmpl-stub", "choices": [') -> Respo
     return respond
 
 
+def after(gate: asyncio.Event, then: Respond) -> Respond:
+    """Nothing until the gate is opened, then that behaviour."""
+
+    async def respond(call: Call) -> Reply:
+        await gate.wait()
+        return await then(call)
+
+    return respond
+
+
 def in_turn(*behaviours: Respond) -> Respond:
     """The first behaviour for the first call and so on; the last one stays."""
     left = list(behaviours)
