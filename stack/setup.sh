@@ -32,8 +32,13 @@ clean_up() {
         kill "$child" 2>/dev/null || true # apt under sudo is not ours to signal, and ends by itself
         wait "$child" || true
     fi
+    lift_policy
+}
+
+lift_policy() {
     if [ -n "$policy_is_ours" ]; then
         "${as_root[@]}" rm -f "$policy"
+        policy_is_ours=
     fi
 }
 trap clean_up EXIT
@@ -97,7 +102,7 @@ without_packages() {
         give_up "Missing, and not to be installed from here (no apt-get, or neither root nor sudo): $*
 Have them installed ($advice) or install Docker, then run this again."
     fi
-    say "Missing, and not to be installed from here: $*; going on in Docker."
+    say "Missing, and not to be installed from here: $*. Docker is here: make run and make test use that."
     case $wanted in
     run) exec docker compose up --build ;;
     test) exec docker run --rm --init --volume "$PWD:/source:ro" --env PYTEST_ADDOPTS python:3.11-bookworm sh -c '
@@ -122,6 +127,7 @@ install_packages() {
         give_up "apt-get could not install them; the end of $log:
 $(tail -n 5 "$log")
 Check the network and the proxy (http_proxy, /etc/apt/apt.conf.d), then run this again."
+    lift_policy
     # We start our own servers; the system's, which came with the packages, are not ours to start or enable.
     case " $* " in *" rabbitmq-server "*) disable rabbitmq-server epmd.socket epmd.service ;; esac
     case " $* " in *" redis-server "*) disable redis-server ;; esac
@@ -154,7 +160,7 @@ make_venv() {
 download_failed() {
     give_up "pip could not install the packages; what it says in $log:
 $(grep -i error "$log" | tail -n 3)
-Check the network, the proxy (https_proxy) and the package index (pip config list), then run this again."
+Check the network, the proxy (https_proxy), the certificates (PIP_CERT) and the package index (pip config list), then run this again."
 }
 
 check_mongod() {
