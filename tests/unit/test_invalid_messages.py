@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from common import messages
 from common.errors import ErrorCode
 from common.messages import MAX_BODY_BYTES, InvalidMessage, Message
-from common.prompts import Options
 
 JOB = {"id": "17", "msg": "hello"}
 ODD: list[Any] = [True, 0, -1.5, "", "text", [], ["text"], [[]], {}, {"a": 1}, {"a": {"b": []}}]
