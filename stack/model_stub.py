@@ -7,6 +7,7 @@ In a test: `async with ModelStub() as stub:`, give `stub.base_url` to the worker
 import argparse
 import asyncio
 import json
+import signal
 import socket
 import struct
 import time
@@ -149,7 +150,10 @@ async def serve(host: str, port: int, delay: float) -> None:
     greeting = "I am the stub, not a model; with OPENAI_API_KEY set, a real one answers. You asked:\n"
     async with ModelStub(replies.echo(delay, greeting), host=host, port=port, keep_calls=False) as stub:
         print(f"model stub on {stub.base_url}, answering after {delay:g} s", flush=True)
-        await asyncio.Event().wait()
+        stop = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):  # as the first process of a container it must heed them itself
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        await stop.wait()
 
 
 def main() -> None:
