@@ -4,7 +4,7 @@ import fcntl
 import os
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -36,7 +36,7 @@ def alone(directory: Path) -> Iterator[None]:
         yield
 
 
-def end_earlier_run(pidfile: Path) -> bool:
+def end_earlier_run(pidfile: Path, pause: Callable[[], None]) -> bool:
     """Wait for the supervisord of a run that was killed; True if the last run did not end well."""
     if not pidfile.exists():  # supervisord removes it when it ends as it should
         return False
@@ -48,18 +48,18 @@ def end_earlier_run(pidfile: Path) -> bool:
     while _is_supervisord(pid):
         if time.monotonic() > deadline:
             raise CannotRunError(f"An earlier run does not end (pid {pid}); end it with: kill -9 {pid}")
-        time.sleep(0.1)
+        pause()
     pidfile.unlink(missing_ok=True)
     return True
 
 
-def check_ports(wanted: Sequence[Port], patience_s: float) -> None:
+def check_ports(wanted: Sequence[Port], patience_s: float, pause: Callable[[], None]) -> None:
     """Every port is free, if need be after a while: servers of a killed run may still be writing their data."""
     deadline = time.monotonic() + patience_s
     while taken := [port for port in wanted if not ports.is_free(port.number)]:
         if time.monotonic() > deadline:
             raise CannotRunError(_complaint(taken))
-        time.sleep(0.1)
+        pause()
 
 
 def _complaint(taken: Sequence[Port]) -> str:

@@ -54,8 +54,8 @@ def run(environ: Mapping[str, str], directory: Path) -> int:
         with preflight.alone(directory), tempfile.TemporaryDirectory(prefix="gpt-jobs-") as sockets:
             # Not in `directory`: the path of a Unix socket must be short.
             supervisor = Supervisor(directory, Path(sockets) / "supervisord.sock", plan.waves)
-            ended_badly = preflight.end_earlier_run(supervisord_conf.pidfile(directory))
-            preflight.check_ports(plan.ports, 15.0 if ended_badly else 0.0)
+            ended_badly = preflight.end_earlier_run(supervisord_conf.pidfile(directory), signals.step)
+            preflight.check_ports(plan.ports, 15.0 if ended_badly else 0.0, signals.step)
             _live(plan, supervisor, environ, signals)
     except StopRequested:
         return 0
