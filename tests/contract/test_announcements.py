@@ -93,3 +93,13 @@ async def test_after_a_loss_one_hears_again(cache: Cache, listener: Listener, pl
         return any(job in listener.heard for job in heard)
 
     await eventually(announced)
+
+
+async def test_a_loss_is_told(new_cache: NewCache, place: Place) -> None:
+    async with aclosing((await new_cache()).finished_jobs()) as jobs:  # type: ignore[type-var]
+        assert await anext(jobs) is None
+        heard = asyncio.ensure_future(anext(jobs))
+        async with redis.asyncio.from_url(place.environment["REDIS_URL"]) as server:
+            await server.client_kill_filter(_type="pubsub")
+        with pytest.raises(CacheUnavailable):
+            await asyncio.wait_for(heard, 3)

@@ -2,7 +2,11 @@
 
 import asyncio
 
+import pytest
+
+from common import messages
 from common.cache import Cache, Claim
+from common.messages import Message
 from tests.contract.clients import NewCache, completed, job_id, queued
 
 
@@ -120,3 +124,12 @@ async def test_a_finished_job_cannot_be_taken_and_tells_its_record(cache: Cache)
     await cache.advance(record, 60)
     taken = await cache.take(record.id, "b", 0, 60)
     assert (taken.claim, taken.record, taken.attempt) == (Claim.FINISHED, record, 0)
+
+
+@pytest.mark.parametrize("value", [True, 2**63 - 1, 2**53])
+async def test_an_odd_x_attempt_gives_a_countable_attempt(cache: Cache, value: int) -> None:
+    before = messages.attempts_before(Message(b"", headers={"x-attempt": value}))
+    job = job_id()
+    first = (await cache.take(job, "a", before, 60)).attempt
+    await cache.release(job, "a")
+    assert 0 < first < (await cache.take(job, "a", before, 60)).attempt

@@ -16,6 +16,13 @@ MILLISECONDS = 1_700_000_000_000
     "properties",
     [
         {"timestamp": 0},
+        {"timestamp": 10**18},
+        {"timestamp": 1_700_000_000_000_000},
+        {"message_id": b"\xff"},
+        {"correlation_id": b"\xff"},
+        {"content_type": b"\xff"},
+        {"reply_to": b"\xff"},
+        {"app_id": b"\xff"},
         {"timestamp": MILLISECONDS},
         {"headers": {"nested": {"a": [1, {"b": [None]}]}}},
         {"headers": {"binary": b"\xff\xfe\x00"}},

@@ -140,6 +140,20 @@ def test_an_option_of_any_type_is_read_or_refused(name: str, value: Any) -> None
     read_or_refused(json.dumps({**JOB, "options": {"completionParams": {name: value}}}).encode())
 
 
+def test_a_timeout_beyond_all_numbers_is_refused() -> None:
+    refused(b'{"id":"17","msg":"x","options":{"timeoutMs":1' + b"0" * 400 + b"}}")
+
+
+@pytest.mark.parametrize("payload", [b"1e999", b"[-1e999]", b'{"a":[1e400]}'])
+def test_a_payload_that_no_json_can_hold_is_refused(payload: bytes) -> None:
+    refused(b'{"id":"17","msg":"x","payload":' + payload + b"}")
+
+
+@pytest.mark.parametrize("options", [{"timeoutMs": True}, {"timeoutMs": "1000"}, {"completionParams": "x"}])
+def test_an_original_option_of_a_wrong_type_is_refused(options: dict[str, Any]) -> None:
+    refused(json.dumps({**JOB, "options": options}).encode())
+
+
 @given(st.binary() | st.text().map(lambda text: json.dumps({**JOB, "msg": text}).encode()))
 def test_any_bytes_are_read_or_refused(body: bytes) -> None:
     read_or_refused(body)

@@ -15,20 +15,20 @@ def with_header(name: str, value: Any) -> Message:
 @pytest.mark.parametrize(
     ("value", "deadline"),
     [(1_700_000_000, 1.7e9), (1.5, 1.5), ("1700000000.5", 1_700_000_000.5), (" 5 ", 5.0), (-1, -1.0),
-     (2**63 - 1, 2.0**63), (None, None)],
+     (2**63 - 1, 2.0**63), (0, 0), (None, 42)],
 )  # fmt: skip
 def test_a_deadline_is_a_number_or_a_numeral(value: Any, deadline: float | None) -> None:
-    assert messages.deadline_of(with_header("x-deadline", value)) == deadline
+    assert messages.deadline_of(with_header("x-deadline", value), 42) == deadline
 
 
-def test_without_the_header_there_is_no_deadline() -> None:
-    assert messages.deadline_of(Message(b"")) is None
+def test_without_the_header_the_default_holds() -> None:
+    assert messages.deadline_of(Message(b""), 42) == 42
 
 
 @pytest.mark.parametrize("value", ["", "soon", "nan", "-inf", "1e999", "2026-01-01", float("inf"), float("nan")])
 def test_a_deadline_that_is_no_number_is_refused(value: Any) -> None:
     with pytest.raises(InvalidMessage) as refusal:
-        messages.deadline_of(with_header("x-deadline", value))
+        messages.deadline_of(with_header("x-deadline", value), 42)
     assert (refusal.value.param, refusal.value.message) == ("x-deadline", "must be a number of Unix seconds")
 
 

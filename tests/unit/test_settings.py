@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from common import settings
-from common.settings import Settings
+from common.settings import ServiceSettings
 from gateway.settings import GatewaySettings
 from gpt_worker.settings import WorkerSettings
 from result_reader.settings import ReaderSettings
@@ -18,7 +18,7 @@ COMPLETE = {
     "JOB_ID_KEYS": f"{SECRET},{SECRET}-too",
     "OPENAI_API_KEY": SECRET,
 }
-REQUIRED: list[tuple[type[Settings], str]] = [
+REQUIRED: list[tuple[type[ServiceSettings], str]] = [
     *((GatewaySettings, name) for name in ("AMQP_URL", "REDIS_URL", "JOB_ID_KEYS")),
     *((WorkerSettings, name) for name in ("AMQP_URL", "REDIS_URL", "MONGO_URL", "OPENAI_API_KEY")),
     *((ReaderSettings, name) for name in ("REDIS_URL", "MONGO_URL", "JOB_ID_KEYS")),
@@ -38,7 +38,7 @@ def _complete(monkeypatch: pytest.MonkeyPatch) -> None:
 def complaint(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Complaint:
     """What is said of an environment with these changes; None takes a variable away."""
 
-    def _complaint(service: type[Settings], **changes: str | None) -> str:
+    def _complaint(service: type[ServiceSettings], **changes: str | None) -> str:
         for name, value in changes.items():
             if value is None:
                 monkeypatch.delenv(name)
@@ -56,12 +56,12 @@ def complaint(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
 
 
 @pytest.mark.parametrize("service", [GatewaySettings, WorkerSettings, ReaderSettings])
-def test_the_required_variables_are_enough(service: type[Settings]) -> None:
+def test_the_required_variables_are_enough(service: type[ServiceSettings]) -> None:
     assert settings.load(service, "a-service").admin_port == 9090
 
 
 @pytest.mark.parametrize(("service", "name"), REQUIRED)
-def test_a_missing_variable_is_named(complaint: Complaint, service: type[Settings], name: str) -> None:
+def test_a_missing_variable_is_named(complaint: Complaint, service: type[ServiceSettings], name: str) -> None:
     assert complaint(service, **{name: None}) == f"{name} is missing"
 
 
@@ -91,6 +91,18 @@ def test_all_missing_variables_are_named_in_one_line(complaint: Complaint) -> No
         (GatewaySettings, "ADMIN_PORT", SECRET, ""),
         (GatewaySettings, "LOG_LEVEL", "CHATTY", ""),
         (GatewaySettings, "JOB_ID_KEYS", " , ", ""),
+        (GatewaySettings, "API_KEYS", ",", ""),
+        (GatewaySettings, "API_KEYS", " ", ""),
+        (GatewaySettings, "AMQP_URL", f"amqp://u:{SECRET}@h:port/", ""),
+        (GatewaySettings, "AMQP_URL", f"amqp://u:{SECRET}@[h/", ""),
+        (GatewaySettings, "AMQP_URL", f"amqp://u:{SECRET}@", ""),
+        (GatewaySettings, "REDIS_URL", f"redis://:{SECRET}@h:port/0", ""),
+        (WorkerSettings, "MONGO_URL", f"mongodb://u:a@{SECRET}@h/", ""),
+        (WorkerSettings, "MONGO_URL", f"mongodb://u:{SECRET}@h:port/", ""),
+        (WorkerSettings, "RESULT_STORE_TTL_S", "inf", ""),
+        (WorkerSettings, "RESULT_CACHE_TTL_S", "inf", ""),
+        (WorkerSettings, "RESULT_CACHE_TTL_S", "1e300", ""),
+        (WorkerSettings, "BROKER_TIMEOUT_S", "inf", ""),
         (GatewaySettings, "API_KEYS", SECRET, "must be name:key pairs, separated by commas"),
         (GatewaySettings, "API_KEYS", f"alice:,bob:{SECRET}", "must be name:key pairs, separated by commas"),
         (GatewaySettings, "API_KEYS", f":{SECRET}", "must be name:key pairs, separated by commas"),
@@ -101,7 +113,7 @@ def test_all_missing_variables_are_named_in_one_line(complaint: Complaint) -> No
     ],
 )
 def test_a_malformed_variable_is_named_and_its_value_is_not(
-    complaint: Complaint, service: type[Settings], name: str, value: str, said: str
+    complaint: Complaint, service: type[ServiceSettings], name: str, value: str, said: str
 ) -> None:
     assert complaint(service, **{name: value}).startswith(f"{name}: {said}")
 
@@ -133,3 +145,25 @@ def test_settings_that_are_printed_show_no_secret(monkeypatch: pytest.MonkeyPatc
     for service in (GatewaySettings, WorkerSettings, ReaderSettings):
         read = settings.load(service, "a-service")
         assert SECRET not in f"{read!r} {read} {read.model_dump()} {read.model_dump_json()}"
+
+
+@pytest.mark.parametrize("name", ["PREFETCH", "OPENAI_BASE_URL", "HTTP_PORT", "LOG_LEVEL"])
+def test_an_empty_variable_is_an_unset_one(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "")
+    for service in (GatewaySettings, WorkerSettings, ReaderSettings):
+        settings.load(service, "a-service")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mongodb://h",
+        "mongodb://u:p%40@h1:1,h2:2/db?replicaSet=rs0",
+        "mongodb+srv://u:p@h/db",
+        "mongodb://[::1]:27017/",
+        "mongodb://user@h/",
+    ],
+)
+def test_every_kind_of_good_url_is_taken(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("MONGO_URL", url)
+    assert settings.load(ReaderSettings, "a-service").mongo_url.get_secret_value() == url

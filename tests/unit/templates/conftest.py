@@ -19,7 +19,7 @@ def templates() -> Templates:
 def add(tmp_path: Path) -> Add:
     """Puts the template `echo`, with the changes asked for, into an empty library; gives the library."""
 
-    def _add(prompt: str = "{{ inputs | data }}", name: str = "echo", **changes: Any) -> Path:  # noqa: ANN401
+    def _add(prompt: str = "{{ inputs | data }}", name: str = "echo", **changes: Any) -> Path:
         schema = {
             "type": "object",
             "additionalProperties": False,

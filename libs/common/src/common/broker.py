@@ -21,12 +21,15 @@ from aio_pika.exceptions import AMQPError, ChannelInvalidStateError, ChannelPrec
 from yarl import URL
 
 from common.errors import BrokerUnavailable
+from common.lenient_amqp import tolerate_unreadable_properties
 from common.lifecycle import CannotStart
 from common.messages import HeaderValue, Message
 from common.settings import BrokerSettings
 from common.topology import Topology
 
 log = structlog.get_logger()
+
+tolerate_unreadable_properties()
 
 #: Seconds. A connection that is silent for about three times this is given up; the default is three minutes.
 HEARTBEAT_S = 10
@@ -72,9 +75,9 @@ class Broker:
 
     def __init__(self, settings: BrokerSettings, name: str) -> None:
         self.topology = Topology(settings.amqp_exchange, settings.amqp_queue, round(settings.retry_delay_s * 1000))
-        self._url = _with_heartbeat(URL(settings.amqp_url.get_secret_value()))
-        self._name = name
         self._timeout_s = settings.broker_timeout_s
+        self._url = URL(settings.amqp_url.get_secret_value())
+        self._name = name
         self._connection: AbstractRobustConnection | None = None
         self._publishing: AbstractRobustChannel | None = None
         self._counting: AbstractRobustChannel | None = None
@@ -85,13 +88,11 @@ class Broker:
 
         Raises CannotStart if a queue or exchange is there already with other arguments than ours.
         """
-        self._connection = await aio_pika.connect_robust(
-            self._url,
-            timeout=self._timeout_s,
-            client_properties={"connection_name": self._name},
-            reconnect_interval=RECONNECT_INTERVAL_S,
-            fail_fast=False,
+        # Not connect_robust(): what it makes could not be closed, and would never end, before it has connected.
+        self._connection = aio_pika.RobustConnection(
+            _patient(self._url), client_properties={"connection_name": self._name}
         )
+        await self._connection.connect(timeout=self._timeout_s)
         while True:
             try:
                 async with self._deadline():
@@ -227,8 +228,10 @@ def _translated() -> Iterator[None]:
         raise BrokerUnavailable from error
 
 
-def _with_heartbeat(url: URL) -> URL:
-    return url if "heartbeat" in url.query else url.update_query(heartbeat=HEARTBEAT_S)
+def _patient(url: URL) -> URL:
+    """The URL with what aio-pika takes from its query: connect again and again, also the first time."""
+    patience = {"reconnect_interval": RECONNECT_INTERVAL_S, "fail_fast": 0}
+    return url.update_query({"heartbeat": HEARTBEAT_S, **url.query, **patience})
 
 
 def _outgoing(message: Message) -> aio_pika.Message:

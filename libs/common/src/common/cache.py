@@ -17,8 +17,8 @@ from typing import Any
 import redis.asyncio
 import structlog
 from redis.asyncio.retry import Retry
-from redis.backoff import ExponentialWithJitterBackoff
-from redis.exceptions import RedisError
+from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
+from redis.exceptions import DataError, RedisError
 
 from common.errors import CacheUnavailable
 from common.jobs import TERMINAL, EncodedRecord, Record, Status
@@ -114,6 +114,13 @@ class Cache:
                 health_check_interval=15,
             )
         )
+        # With a retry, a lost subscription would be renewed in silence, and what it missed never told.
+        self._subscriber = redis.asyncio.Redis.from_url(
+            settings.redis_url.get_secret_value(),
+            socket_timeout=self._timeout_s,
+            socket_connect_timeout=self._timeout_s,
+            retry=Retry(NoBackoff(), 0),
+        )
         self._advance = self._redis.register_script(_ADVANCE)
         self._take = self._redis.register_script(_TAKE)
         self._release = self._redis.register_script(_RELEASE)
@@ -186,9 +193,11 @@ class Cache:
         missed, so whoever waits must look for itself when it sees None.
         """
         with _translated():
-            async with self._redis.pubsub(ignore_subscribe_messages=True) as subscription:
+            async with self._subscriber.pubsub() as subscription:
                 async with asyncio.timeout(self._timeout_s):
                     await subscription.subscribe(self._channel)
+                    while await subscription.get_message(timeout=self._timeout_s) is None:
+                        pass
                 yield None
                 pinged = False
                 while True:
@@ -206,6 +215,7 @@ class Cache:
 
     async def aclose(self) -> None:
         """Close all connections."""
+        await self._subscriber.aclose()
         await self._redis.aclose()
 
     def _job(self, job_id: str) -> str:
@@ -229,6 +239,9 @@ class Cache:
 def _translated() -> Iterator[None]:
     try:
         yield
+    except DataError:
+        # Ours, not the server's: trying again would not help.
+        raise
     except (RedisError, OSError, TimeoutError) as error:
         raise CacheUnavailable from error
 

@@ -20,6 +20,9 @@ from common.validation import first_problem
 
 MAX_BODY_BYTES = 1024 * 1024
 
+#: What a publisher may claim; beyond it lie numbers that cannot be counted on from.
+MAX_ATTEMPTS_BEFORE = 1_000_000
+
 #: Attempts that were started before this message was published (a number).
 ATTEMPT_HEADER = "x-attempt"
 #: Unix seconds after which the answer is of no use.
@@ -79,17 +82,19 @@ def decode(message: Message) -> JobMessage:
     job_id = _job_id(document, message.message_id)
     try:
         request = JobRequest.model_validate(_in_our_names(document))
+    except InvalidMessage as error:
+        raise InvalidMessage(error.message, error.param, job_id) from error
     except ValidationError as error:
         param, text = first_problem(error)
         raise InvalidMessage(text, param, job_id) from error
     return JobMessage(job_id, request, document.get("payload"))
 
 
-def deadline_of(message: Message) -> float | None:
+def deadline_of(message: Message, default: float) -> float:
     """The deadline that the publisher gave, in Unix seconds; raises InvalidMessage if it is no number."""
     value = message.headers.get(DEADLINE_HEADER)
     if value is None:
-        return None
+        return default
     try:
         deadline = float(value)
     except (TypeError, ValueError):
@@ -102,7 +107,9 @@ def deadline_of(message: Message) -> float | None:
 def attempts_before(message: Message) -> int:
     """How many attempts were started before the message was published."""
     value = message.headers.get(ATTEMPT_HEADER)
-    return value if isinstance(value, int) and value > 0 else 0
+    if not isinstance(value, int) or isinstance(value, bool):
+        return 0
+    return min(max(value, 0), MAX_ATTEMPTS_BEFORE)
 
 
 def request_id_of(message: Message) -> str | None:
@@ -120,7 +127,18 @@ def _document(body: bytes) -> dict[str, Any]:
         raise InvalidMessage("the body is not valid JSON in UTF-8") from error
     if not isinstance(document, dict):
         raise InvalidMessage("the body is not a JSON object")
+    if _holds_infinity(document):
+        raise InvalidMessage("the body holds a number that is too large")
     return document
+
+
+def _holds_infinity(value: Any) -> bool:
+    """Whether a number such as 1e999 became infinite, which no JSON can say again."""
+    if isinstance(value, dict):
+        return any(_holds_infinity(item) for item in value.values())
+    if isinstance(value, list):
+        return any(_holds_infinity(item) for item in value)
+    return isinstance(value, float) and math.isinf(value)
 
 
 def _job_id(document: dict[str, Any], message_id: str | None) -> str:
@@ -147,15 +165,24 @@ def _in_our_names(document: dict[str, Any]) -> dict[str, Any]:
     return known
 
 
+def _in_seconds(milliseconds: Any) -> Any:
+    """What is no sensible number stays as it is, for the validation to refuse."""
+    if isinstance(milliseconds, bool) or not isinstance(milliseconds, int | float):
+        return milliseconds
+    return milliseconds / 1000 if milliseconds < 1e12 else milliseconds
+
+
 def _options_in_our_names(options: dict[str, Any]) -> dict[str, Any]:
     """The options of the `chatgpt` package's `sendMessage`, beside our own, which win."""
-    completion_params = options.get("completionParams")
-    ours = dict(completion_params) if isinstance(completion_params, dict) else {}
+    completion_params = options.get("completionParams") or {}
+    if not isinstance(completion_params, dict):
+        raise InvalidMessage("must be an object", "options.completionParams")
+    ours = dict(completion_params)
     if isinstance(ours.get("stop"), str):
         ours["stop"] = [ours["stop"]]
     if "systemMessage" in options:
         ours["system"] = options["systemMessage"]
-    if isinstance(options.get("timeoutMs"), int | float):
-        ours["timeout_s"] = options["timeoutMs"] / 1000
+    if "timeoutMs" in options:
+        ours["timeout_s"] = _in_seconds(options["timeoutMs"])
     ours |= options
     return {name: ours[name] for name in Options.model_fields if ours.get(name) is not None}

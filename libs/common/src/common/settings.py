@@ -3,20 +3,28 @@
 Everything comes from environment variables that are named like the fields, in upper case.
 """
 
+import re
 import sys
 from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+_HOST = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\[\]:]+)(:\d{1,5})?")
+
 
 def _url_of(*schemes: str) -> AfterValidator:
     """Whether a URL is of one of the schemes; the message must not repeat it, it may hold a password."""
 
     def check(url: SecretStr) -> SecretStr:
-        scheme, separator, rest = url.get_secret_value().partition("://")
-        if scheme not in schemes or not separator or not rest:
+        scheme, _, rest = url.get_secret_value().partition("://")
+        if scheme not in schemes or not rest:
             raise ValueError(f"must be a URL that begins with {' or '.join(f'{s}://' for s in schemes)}")
+        user, _, hosts = re.split(r"[/?#]", rest, maxsplit=1)[0].rpartition("@")
+        if "@" in user or user.count(":") > 1:
+            raise ValueError("must have the special characters of its user and password percent-encoded")
+        if not all(_HOST.fullmatch(host) for host in hosts.split(",")):
+            raise ValueError("must name a host, and a port only as a number")
         return url
 
     return AfterValidator(check)
@@ -29,6 +37,10 @@ def _comma_separated(value: Any) -> Any:
     return tuple(part.strip() for part in value.split(",") if part.strip())
 
 
+#: Seconds that one exchange with a server may take.
+Timeout = Annotated[float, Field(gt=0, le=300)]
+#: Seconds that something is kept.
+Lifetime = Annotated[float, Field(gt=0, le=10 * 366 * 86_400)]
 Secrets = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_comma_separated)]
 
 
@@ -46,7 +58,7 @@ def _api_keys(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     pairs = [pair.partition(":") for pair in _comma_separated(value)]
-    if any(not separator or not name.strip() or not key.strip() for name, separator, key in pairs):
+    if not pairs or any(not separator or not name.strip() or not key.strip() for name, separator, key in pairs):
         raise ValueError("must be name:key pairs, separated by commas")
     keys = [key.strip() for _, _, key in pairs]
     if len(set(keys)) < len(keys):
@@ -58,16 +70,22 @@ ApiKeys = Annotated[tuple[ApiKey, ...], NoDecode, BeforeValidator(_api_keys)]
 
 
 class Settings(BaseSettings):
-    """What every service has."""
+    """How all settings are read: once, from the environment, where an empty variable is an unset one."""
 
-    model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True, hide_input_in_errors=True)
+    model_config = SettingsConfigDict(
+        frozen=True, env_ignore_empty=True, hide_input_in_errors=True, allow_inf_nan=False
+    )
+
+
+class ServiceSettings(Settings):
+    """What every service has."""
 
     log_level: Annotated[str, Field(pattern="^(DEBUG|INFO|WARNING|ERROR)$")] = "INFO"
     http_host: str = "0.0.0.0"  # noqa: S104 (a container is reached from outside)
     admin_port: int = Field(default=9090, ge=1, le=65535)
 
 
-class PublicHttpSettings(Settings):
+class PublicHttpSettings(ServiceSettings):
     """For a service with a public door."""
 
     http_port: int = Field(default=8080, ge=1, le=65535)
@@ -76,33 +94,33 @@ class PublicHttpSettings(Settings):
     predict_client: Annotated[str, Field(pattern="^[A-Za-z0-9._-]{1,64}$")] | None = None
 
 
-class BrokerSettings(BaseSettings):
+class BrokerSettings(Settings):
     """How to reach RabbitMQ, and the names there."""
 
     amqp_url: Annotated[SecretStr, _url_of("amqp", "amqps")]
     amqp_exchange: str = Field(default="chat-gpt-exchange", min_length=1, max_length=127)
     amqp_queue: str = Field(default="request-queue", min_length=1, max_length=127)
-    broker_timeout_s: float = Field(default=5, gt=0)
+    broker_timeout_s: Timeout = 5
     retry_delay_s: float = Field(default=5, ge=0.001, le=86_400)
 
 
-class CacheSettings(BaseSettings):
+class CacheSettings(Settings):
     """How to reach Redis."""
 
     redis_url: Annotated[SecretStr, _url_of("redis", "rediss")]
     redis_prefix: str = Field(default="gpt-jobs:", max_length=64)
-    cache_timeout_s: float = Field(default=1, gt=0)
-    result_cache_ttl_s: float = Field(default=600, gt=0)
+    cache_timeout_s: Timeout = 2
+    result_cache_ttl_s: Lifetime = 600
 
 
-class StoreSettings(BaseSettings):
+class StoreSettings(Settings):
     """How to reach MongoDB. A database named in the URL is used; otherwise `gpt_jobs`."""
 
     mongo_url: Annotated[SecretStr, _url_of("mongodb", "mongodb+srv")]
-    store_timeout_s: float = Field(default=3, gt=0)
+    store_timeout_s: Timeout = 3
 
 
-class DeadlineSettings(BaseSettings):
+class DeadlineSettings(Settings):
     """The longest that a job may take, waiting and work together."""
 
     job_deadline_s: float = Field(default=3600, gt=0, le=30 * 86_400)

@@ -20,6 +20,7 @@ from pymongo.errors import DuplicateKeyError, PyMongoError
 
 from common.errors import StoreUnavailable
 from common.jobs import Record
+from common.lifecycle import CannotStart
 from common.settings import StoreSettings
 
 DEFAULT_DATABASE = "gpt_jobs"
@@ -34,13 +35,16 @@ class Store:
     def __init__(self, settings: StoreSettings) -> None:
         self._timeout_s = settings.store_timeout_s
         milliseconds = int(self._timeout_s * 1000)
-        self._client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(
-            settings.mongo_url.get_secret_value(),
-            serverSelectionTimeoutMS=milliseconds,
-            connectTimeoutMS=milliseconds,
-            timeoutMS=milliseconds,
-            tz_aware=True,
-        )
+        try:
+            self._client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(
+                settings.mongo_url.get_secret_value(),
+                serverSelectionTimeoutMS=milliseconds,
+                connectTimeoutMS=milliseconds,
+                timeoutMS=milliseconds,
+                tz_aware=True,
+            )
+        except (PyMongoError, ValueError) as error:
+            raise CannotStart("MONGO_URL is not one that the driver of MongoDB understands") from error
         database = self._client.get_default_database(DEFAULT_DATABASE)
         # A record that was acknowledged must survive the loss of the primary and of its memory.
         self._results = database.get_collection(COLLECTION, write_concern=WriteConcern(w="majority", j=True))

@@ -49,6 +49,8 @@ class Handlers:
             submission = read_predict_start(await json_body(request))
             record = await self._accept(submission, client, request)
         except ServiceError as error:
+            # The client sent the inputs bare.
+            error.param = error.param and error.param.removeprefix("inputs.")
             envelope = {"isOk": False, "model": {}, "errMsg": error.message}
             return error_response(error, request[REQUEST_ID], envelope=envelope)
         metrics.ACCEPTED.labels("predict").inc()

@@ -36,9 +36,10 @@ def read_predict_start(body: bytes) -> Submission:
     """The original's call as a submission of the template `fortune`; a null input is an absent one."""
     try:
         inputs = PREDICT_INPUTS.validate_json(body, strict=True)
+        given: dict[str, JsonValue] = {name: value for name, value in inputs.items() if value is not None}
+        return Submission(template="fortune", inputs=given)
     except ValidationError as error:
         raise _invalid(error) from error
-    return Submission(template="fortune", inputs={name: value for name, value in inputs.items() if value is not None})
 
 
 def _invalid(error: ValidationError) -> InvalidRequest:

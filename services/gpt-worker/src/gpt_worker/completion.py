@@ -1,6 +1,7 @@
 """The call of the model: the one place that imports openai. Its exceptions and texts never leave this module."""
 
 import asyncio
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ import structlog
 from openai import AsyncOpenAI, Omit, omit
 from openai.types.chat import ChatCompletion
 
+from common import metrics
 from common.errors import ErrorCode, ServiceError
 from common.jobs import Usage
 from common.prompts import ChatMessage, Options
@@ -84,11 +86,24 @@ class Completion:
 
         A key that the upstream refuses is set aside and the next one tried: a refusal costs nothing.
         """
+        started = time.perf_counter()
+        result = "completed"
         try:
             async with asyncio.timeout(timeout_s):
-                return await self._with_living_key(prompt, model, options)
+                answer = await self._with_living_key(prompt, model, options)
         except TimeoutError as error:
+            result = ErrorCode.UPSTREAM_TIMEOUT
             raise UpstreamFailure(ErrorCode.UPSTREAM_TIMEOUT) from error
+        except UpstreamFailure as failure:
+            result = failure.code
+            raise
+        except asyncio.CancelledError:
+            result = "interrupted"
+            raise
+        finally:
+            metrics.UPSTREAM_SECONDS.labels(result).observe(time.perf_counter() - started)
+        _count_tokens(answer)
+        return answer
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -175,6 +190,13 @@ def _usage_of(usage: Any) -> Usage | None:
         )
     except (AttributeError, ValueError):
         return None
+
+
+def _count_tokens(answer: Answer) -> None:
+    if answer.usage is not None:
+        model = metrics.model_label(answer.model)
+        metrics.TOKENS.labels(model, "input").inc(max(0, answer.usage.input_tokens))
+        metrics.TOKENS.labels(model, "output").inc(max(0, answer.usage.output_tokens))
 
 
 def _whole(text: str) -> str:

@@ -63,6 +63,10 @@ class Processing:
             job = self._read(delivery.message)
         except InvalidMessage as invalid:
             return self._invalid(delivery.message, invalid)
+        except Exception:
+            # Given back, it would come again at once, and for ever.
+            log.exception("message_broke_us")
+            return Result(Outcome.BROKEN, headers=_reason(ErrorCode.INTERNAL, "the message could not be read"))
         structlog.contextvars.bind_contextvars(job_id=job.id)
         try:
             return await self._process(job, redelivered=delivery.redelivered)
@@ -130,7 +134,7 @@ class Processing:
         created_at = min(unverified_time(parsed.job_id) or message.timestamp or now, now)
         latest = created_at + self._settings.job_deadline_s
         try:
-            deadline_at = min(messages.deadline_of(message) or latest, math.ceil(latest))
+            deadline_at = min(messages.deadline_of(message, default=latest), math.ceil(latest))
             prompt = parsed.request.prompt(self._templates)
         except ServiceError as error:
             raise InvalidMessage(error.message, error.param, parsed.job_id) from error

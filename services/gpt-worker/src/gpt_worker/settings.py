@@ -8,8 +8,9 @@ from common.settings import (
     BrokerSettings,
     CacheSettings,
     DeadlineSettings,
+    Lifetime,
     Secrets,
-    Settings,
+    ServiceSettings,
     StoreSettings,
 )
 from common.validation import problem_with
@@ -18,18 +19,18 @@ from common.validation import problem_with
 SAVE_MARGIN_S = 15
 
 
-class WorkerSettings(Settings, BrokerSettings, CacheSettings, StoreSettings, DeadlineSettings):
+class WorkerSettings(ServiceSettings, BrokerSettings, CacheSettings, StoreSettings, DeadlineSettings):
     """The worker's environment."""
 
     openai_api_key: Secrets = ()
     openai_base_url: str | None = Field(default=None, pattern="^https?://")
     openai_model: str = Field(default="gpt-4o-mini", min_length=1, max_length=128)
-    openai_key_rest_s: float = Field(default=300, gt=0)
+    openai_key_rest_s: Lifetime = 300
 
     prefetch: int = Field(default=10, ge=1, le=65_535)
     job_timeout_s: float = Field(default=300, gt=0, le=86_400)
     max_attempts: int = Field(default=5, ge=1, le=1000)
-    result_store_ttl_s: float = Field(default=3600, gt=0)
+    result_store_ttl_s: Lifetime = 3600
 
     @property
     def drain_s(self) -> float:

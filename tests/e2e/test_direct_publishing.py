@@ -1,0 +1,131 @@
+"""Other applications publish straight to the exchange: every form of the original's, and our own."""
+
+import json
+from typing import Any
+
+import pika
+import pytest
+from aiohttp import ClientSession
+
+from stack.model_stub import ModelStub
+from tests.client import Application, Client
+from tests.deployment import Deployment, Place
+from tests.waiting import eventually
+
+PAYLOAD = {"tag": "divination", "extra": {"nested": [1, None, "二"]}}
+ORIGINAL_OPTIONS = {
+    "systemMessage": "be brief",
+    "completionParams": {"model": "gpt-x", "temperature": 0.1, "top_p": 0.9, "presence_penalty": 1},
+    "timeoutMs": 120_000,
+    "parentMessageId": "chatcmpl-1",
+    "onProgress": None,
+}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"id": "a1", "msg": "hello"},
+        {"reqId": "a2", "msg": "hello", "options": {}},
+        {"id": "a3", "msg": "hello", "options": ORIGINAL_OPTIONS, "payload": PAYLOAD},
+        {"id": "a4", "reqId": "a4", "msg": "hello", "options": None, "unheard": "of"},
+        {"id": "a5", "messages": [{"role": "user", "content": "hello"}], "metadata": {"a": "b"}},
+    ],
+)
+async def test_each_form_becomes_a_job_and_its_record_is_replied(
+    body: dict[str, Any], deployment: Deployment, application: Application, http: ClientSession
+) -> None:
+    deployment.worker()
+    client = Client(http, deployment.gateway(), deployment.reader())
+    await application.declare()
+
+    (reply,) = await application.answers_to(body, correlation_id="corr-1")
+
+    record = json.loads(reply.body)
+    assert reply.correlation_id == "corr-1"
+    assert (record["id"], record["status"]) == (body.get("id") or body["reqId"], "completed")
+    assert record["output_text"] == "You said: hello"
+    assert record.get("payload") == body.get("payload")
+    polled = await client.poll(record["id"])
+    assert polled.raw == reply.body
+
+
+async def test_the_original_options_reach_the_model(
+    deployment: Deployment, stub: ModelStub, application: Application
+) -> None:
+    deployment.worker()
+    await application.declare()
+
+    await application.answers_to({"id": "a", "msg": "hello", "options": ORIGINAL_OPTIONS})
+
+    sent = stub.calls[0].body
+    assert sent["messages"] == [
+        {"role": "system", "content": "be brief"},
+        {"role": "user", "content": "hello"},
+    ]
+    params = ORIGINAL_OPTIONS["completionParams"]
+    assert isinstance(params, dict)
+    assert {name: sent[name] for name in params} == params
+
+
+async def test_a_template_is_filled_in_by_the_worker(
+    deployment: Deployment, stub: ModelStub, application: Application
+) -> None:
+    deployment.worker()
+    await application.declare()
+    inputs = {"gender": "女", "birth": "1990-01-31"}
+
+    await application.answers_to({"id": "a", "template": "fortune", "inputs": inputs})
+
+    assert "水瓶座" in str(stub.calls[0].messages)
+
+
+async def test_the_same_message_twice_is_one_job_and_two_replies(
+    deployment: Deployment, stub: ModelStub, application: Application
+) -> None:
+    deployment.worker()
+    await application.declare()
+
+    first = await application.answers_to({"id": "same", "msg": "hello"})
+    second = await application.answers_to({"id": "same", "msg": "hello again"})
+
+    assert len(stub.calls) == 1
+    assert first[0].body == second[0].body
+
+
+async def test_a_malformed_message_fails_under_its_id_and_the_next_one_is_served(
+    deployment: Deployment, application: Application, http: ClientSession
+) -> None:
+    client = Client(http, deployment.gateway(), deployment.reader())
+    deployment.worker(PREFETCH="1")
+
+    (reply,) = await application.answers_to({"id": "bad", "msg": "hello", "options": {"temperature": 9}})
+    await application.publish({"id": "good", "msg": "hello"})
+
+    failed = await client.result("bad")
+    assert json.loads(reply.body) == failed
+    assert (failed["status"], failed["error"]["code"]) == ("failed", "invalid_message")
+    assert failed["error"]["param"] == "options.temperature"
+    await eventually(lambda: _is_known(client, "good"))
+    assert (await client.result("good"))["status"] == "completed"
+
+
+async def test_a_plain_client_in_another_library_is_served(
+    deployment: Deployment, place: Place, http: ClientSession
+) -> None:
+    client = Client(http, deployment.gateway(), deployment.reader())
+    deployment.worker()
+
+    with pika.BlockingConnection(pika.URLParameters(place.environment["AMQP_URL"])) as connection:
+        channel = connection.channel()
+        channel.exchange_declare(place.exchange, "direct", durable=True)
+        channel.queue_declare(place.queue, durable=True)
+        channel.queue_bind(place.queue, place.exchange, place.queue)
+        channel.basic_publish(place.exchange, place.queue, json.dumps({"id": "pika", "msg": "hello"}).encode())
+
+    await eventually(lambda: _is_known(client, "pika"))
+    assert (await client.result("pika"))["output_text"] == "You said: hello"
+
+
+async def _is_known(client: Client, job_id: str) -> bool:
+    return (await client.poll(job_id)).status == 200
