@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import re
 
 import orjson
 from aiohttp import ETag, web
@@ -15,6 +16,10 @@ from result_reader.waiting import Waiting
 
 MAX_WAIT_S = 25
 MAX_IDS = 50
+
+#: As JSON writes a number that is not negative; float() alone would also take "nan", "1_0" and "١".
+_NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?")
+
 #: Seconds after which looking again may be worth it, for clients that do not wait.
 RETRY_AFTER_S = 2
 
@@ -59,8 +64,7 @@ class Handlers:
 
 def _wait_s(request: web.Request) -> float:
     text = request.query.get("wait", "0")
-    # Digits only: float() would also take "nan", "1e1" and "١".
-    if not (text.isascii() and text.replace(".", "", 1).isdigit() and float(text) <= MAX_WAIT_S):
+    if not (_NUMBER.fullmatch(text) and float(text) <= MAX_WAIT_S):
         raise InvalidRequest(f"must be a number of seconds from 0 to {MAX_WAIT_S}", "wait")
     return float(text)
 

@@ -2,11 +2,9 @@
 
 from common import openapi
 from common.errors import ErrorCode
-from common.ids import FOREIGN
 from common.openapi import Schema, answer, errors, reference
 from result_reader.handlers import MAX_IDS, MAX_WAIT_S
 
-_ID = {"type": "string", "pattern": f"^{FOREIGN.pattern}$"}
 _ETAG = {"ETag": {"description": "Changes whenever the record does.", "schema": {"type": "string"}}}
 _UNKNOWN = {
     "type": "object",
@@ -105,7 +103,12 @@ def _result() -> Schema:
 
 
 def _results() -> Schema:
-    ids = {"type": "array", "items": _ID, "minItems": 1, "maxItems": MAX_IDS}
+    ids = {
+        "type": "array",
+        "items": {"type": "string", "minLength": 1, "pattern": "^[^,]*$"},
+        "minItems": 1,
+        "maxItems": MAX_IDS,
+    }
     data = {"type": "array", "items": {"anyOf": [reference("Record"), _UNKNOWN]}}
     return {
         "operationId": "results",
@@ -125,10 +128,11 @@ def _results() -> Schema:
 
 
 def _predict_query() -> Schema:
-    body = {"type": "object", "required": ["reqId"], "properties": {"reqId": {"type": "string"}}}
+    question = {"type": "object", "required": ["reqId"], "properties": {"reqId": {"type": "string"}}}
+    body = {"anyOf": [question, {"description": "Anything else is answered too, in the same envelope."}]}
     return {
         "operationId": "predictQuery",
         "summary": "Ask for a job as the original's mini-program does",
-        "requestBody": {"required": True, "content": {"application/json": {"schema": body}}},
+        "requestBody": {"content": {"application/json": {"schema": body}}},
         "responses": {"200": answer("Whatever there is to say, in the original's envelope.", _QUERIED)},
     }
