@@ -24,6 +24,8 @@ class Program:
     files: Mapping[Path, str] = field(default_factory=dict)
     #: Where clients reach it.
     url: str = ""
+    #: Where its health and metrics are, if it has any.
+    admin_url: str = ""
     #: How long it may take to end after SIGTERM before it is killed.
     grace_s: float = 15.0
 

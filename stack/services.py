@@ -62,5 +62,6 @@ def _service(  # noqa: PLR0913 (one row of a table)
         answers=partial(answers.http_ok, f"http://127.0.0.1:{admin_port}/readyz"),
         environment={**environment, **ports, "HTTP_HOST": "127.0.0.1", "PYTHONUNBUFFERED": "1"},
         url=f"http://127.0.0.1:{http_port or admin_port}",
+        admin_url=f"http://127.0.0.1:{admin_port}",
         grace_s=grace_s,
     )

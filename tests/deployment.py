@@ -1,8 +1,7 @@
 """The services as processes, with settings and names of one test's own on the servers that all tests share."""
 
 import secrets
-import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Self
@@ -10,11 +9,13 @@ from typing import Self
 from aiohttp import ClientSession
 from yarl import URL
 
-from stack import answers, ports
+from stack import answers, ports, services
 from stack.process import Process
 from stack.program import Program
 
 JOB_ID_KEY = "a-key-for-the-tests-only"
+#: Servers that are not there; port 1 is nobody's.
+NOWHERE = {"AMQP_URL": "amqp://guest:a-secret@127.0.0.1:1/", "REDIS_URL": "redis://127.0.0.1:1/0"}
 
 
 @dataclass(frozen=True)
@@ -84,40 +85,50 @@ class Deployment:
 
     def __init__(self, place: Place, upstream: str, directory: Path) -> None:
         self.place = place
-        self._upstream = upstream
+        self._upstream = {"OPENAI_API_KEY": "sk-test", "OPENAI_BASE_URL": upstream, "OPENAI_MODEL": "stub-model"}
         self._directory = directory
         self._services: list[Service] = []
 
     def gateway(self, **settings: str) -> Service:
-        return self._start("gateway", settings)
+        port, admin_port = ports.free_ports(2)
+        environment = self._environment(settings)
+        return self._start(
+            services.gateway(self._directory, http_port=port, admin_port=admin_port, environment=environment)
+        )
 
     def gateway_without_servers(self, **settings: str) -> Service:
-        return self._start("gateway", settings, path="/healthz")
+        """A gateway that lives but is not ready."""
+        port, admin_port = ports.free_ports(2)
+        environment = self._environment(NOWHERE | settings)
+        program = services.gateway(self._directory, http_port=port, admin_port=admin_port, environment=environment)
+        lives = partial(answers.http_ok, f"http://127.0.0.1:{admin_port}/healthz")
+        return self._start(replace(program, answers=lives))
 
     def reader(self, **settings: str) -> Service:
-        return self._start("result_reader", settings)
+        port, admin_port = ports.free_ports(2)
+        environment = self._environment(settings)
+        return self._start(
+            services.result_reader(self._directory, http_port=port, admin_port=admin_port, environment=environment)
+        )
 
     def worker(self, **settings: str) -> Service:
-        upstream = {"OPENAI_API_KEY": "sk-test-key", "OPENAI_BASE_URL": self._upstream, "OPENAI_MODEL": "stub-model"}
-        return self._start("gpt_worker", upstream | settings)
+        environment = self._environment(self._upstream | settings)
+        return self._start(
+            services.gpt_worker(self._directory, admin_port=ports.free_port(), environment=environment)
+        )
 
     def stop(self) -> None:
         for service in reversed(self._services):
-            service.process.stop()
+            # Nobody waits any more for what a worker still has in hand.
+            service.process.kill()
 
-    def _start(self, module: str, settings: dict[str, str], path: str = "/readyz") -> Service:
-        port, admin_port = ports.free_ports(2)
-        doors = {"HTTP_HOST": "127.0.0.1", "HTTP_PORT": str(port), "ADMIN_PORT": str(admin_port)}
-        number = len(self._services)
-        program = Program(
-            name=module,
-            command=(sys.executable, "-m", module),
-            directory=self._directory,
-            answers=partial(answers.http_ok, f"http://127.0.0.1:{admin_port}{path}"),
-            environment={"PYTHONWARNINGS": "error", **self.place.environment, **doors, **settings},
-        )
-        process = Process(program, self._directory / f"{module}-{number}.log", ready_within_s=20)
-        service = Service(process, URL(f"http://127.0.0.1:{port}"), URL(f"http://127.0.0.1:{admin_port}"))
+    def _environment(self, settings: dict[str, str]) -> dict[str, str]:
+        return {"PYTHONWARNINGS": "error", **self.place.environment, **settings}
+
+    def _start(self, program: Program) -> Service:
+        log = self._directory / f"{program.name}-{len(self._services)}.log"
+        process = Process(program, log, ready_within_s=20)
+        service = Service(process, URL(program.url), URL(program.admin_url))
         self._services.append(service)
         process.start()
         return service

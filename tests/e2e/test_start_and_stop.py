@@ -13,7 +13,6 @@ from tests.client import Application, Client
 from tests.deployment import Deployment, Place
 from tests.waiting import eventually
 
-NOWHERE = {"AMQP_URL": "amqp://guest:a-secret@127.0.0.1:1/", "REDIS_URL": "redis://127.0.0.1:1/0"}
 REQUIRED = {
     "gateway": ["AMQP_URL", "REDIS_URL", "JOB_ID_KEYS"],
     "result_reader": ["REDIS_URL", "MONGO_URL", "JOB_ID_KEYS"],
@@ -103,7 +102,7 @@ async def test_a_worker_that_is_told_to_stop_finishes_what_it_has(
 
 
 async def test_a_stopping_gateway_is_not_ready_and_ends_well(deployment: Deployment) -> None:
-    for service in (deployment.gateway(), deployment.reader(), deployment.gateway_without_servers(**NOWHERE)):
+    for service in (deployment.gateway(), deployment.reader(), deployment.gateway_without_servers()):
         await asyncio.to_thread(service.process.stop)
 
         assert service.process.returncode == 0
@@ -118,6 +117,10 @@ async def _run(module: str, environment: dict[str, str]) -> tuple[int | None, st
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    async with asyncio.timeout(20):
-        output, _ = await process.communicate()
+    try:
+        async with asyncio.timeout(20):
+            output, _ = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
     return process.returncode, output.decode()

@@ -109,6 +109,12 @@ class Broker:
         if self._publishing is None or self._publishing.is_closed:
             raise BrokerUnavailable
 
+    async def check_consuming(self) -> None:
+        """Return if deliveries can come; raises BrokerUnavailable."""
+        await self.check()
+        if self._consumer is None or self._consumer[0].channel.is_closed:
+            raise BrokerUnavailable
+
     async def publish_job(self, message: Message) -> None:
         """Put a job on the job queue, by way of the exchange; raises BrokerUnavailable unless confirmed."""
         await self._publish(message, self.topology.exchange, self.topology.queue, mandatory=True)

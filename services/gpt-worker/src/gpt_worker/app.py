@@ -35,7 +35,7 @@ async def serve(settings: WorkerSettings) -> None:
         processing = Processing(settings, owner, cache, store, completion)
         settlement = Settlement(settings, owner, broker, cache, store)
         consumer = Consumer(settings.prefetch, processing, settlement)
-        admin = admin_application({"broker": broker.check, "cache": cache.ping, "store": store.ping}, stop)
+        admin = admin_application({"broker": broker.check_consuming, "cache": cache.ping, "store": store.ping}, stop)
         async with (
             serving(admin, settings.http_host, settings.admin_port, 1),
             background(lease.show_life(cache, owner), queue_depth.sample(broker)),

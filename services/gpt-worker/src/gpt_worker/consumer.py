@@ -51,7 +51,9 @@ class Consumer:
 
     async def _handle(self, delivery: Delivery) -> None:
         """One delivery from beginning to end: what became of it, then what the table says of that."""
-        structlog.contextvars.bind_contextvars(request_id=request_id_of(delivery.message))
+        request_id = request_id_of(delivery.message)
+        if request_id is not None:
+            structlog.contextvars.bind_contextvars(request_id=request_id)
         try:
             async with self._slots:
                 with metrics.IN_PROGRESS.track_inprogress():
