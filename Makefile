@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup run ask test check format lock clean
+.PHONY: help setup run ask test check format docs lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -29,6 +29,9 @@ check: setup ## lint, format, types, import rules, unit tests
 format: setup ## put the code into the one format
 	.venv/bin/ruff check --fix
 	.venv/bin/ruff format
+
+docs: setup ## write the documents that are made from the code
+	.venv/bin/python docs/generate.py
 
 PYPROJECTS := libs/common/pyproject.toml
 COMPILE := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from common.cache import Cache
+from common.cache import Cache, Lease
 from common.errors import CacheUnavailable
 from stack import ports, servers
 from stack.process import Process
@@ -18,8 +18,8 @@ CALLS: dict[str, Callable[[Cache], Awaitable[object]]] = {
     "get": lambda cache: cache.get("a-job"),
     "advance": lambda cache: cache.advance(queued(), 60),
     "withdraw": lambda cache: cache.withdraw("a-job"),
-    "take": lambda cache: cache.take("a-job", "a-worker", 0, 60),
-    "release": lambda cache: cache.release("a-job", "a-worker"),
+    "take": lambda cache: cache.take("a-job", Lease("a-worker", "1"), 0, 60),
+    "release": lambda cache: cache.release("a-job", Lease("a-worker", "1")),
     "show_life": lambda cache: cache.show_life("a-worker"),
     "show_death": lambda cache: cache.show_death("a-worker"),
     "ping": lambda cache: cache.ping(),

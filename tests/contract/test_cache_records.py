@@ -2,7 +2,7 @@
 
 import pytest
 
-from common.cache import Cache
+from common.cache import Cache, Lease
 from common.jobs import TERMINAL, Status
 from tests.contract.clients import NewCache, completed, job_id, queued, with_status
 from tests.waiting import eventually
@@ -73,7 +73,7 @@ async def test_what_a_worker_has_taken_cannot_be_withdrawn(cache: Cache) -> None
     record = queued()
     await cache.advance(record, 60)
     await cache.show_life("a-worker")
-    await cache.take(record.id, "a-worker", 0, 60)
+    await cache.take(record.id, Lease("a-worker", "1"), 0, 60)
     await cache.withdraw(record.id)
     assert await cache.get(record.id) == record.encoded()
 
@@ -82,9 +82,9 @@ async def test_a_worker_that_takes_before_the_gateway_writes_does_not_lose_its_l
     gateway, worker = await new_cache(), await new_cache()
     record = queued()
     await worker.show_life("a-worker")
-    await worker.take(record.id, "a-worker", 0, 60)
+    await worker.take(record.id, Lease("a-worker", "1"), 0, 60)
     await gateway.advance(record, 60)
-    assert (await worker.take(record.id, "another-worker", 0, 60)).claim.value == "leased"
+    assert (await worker.take(record.id, Lease("another-worker", "1"), 0, 60)).claim.value == "leased"
     assert await gateway.get(record.id) == record.encoded()
 
 

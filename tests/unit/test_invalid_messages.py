@@ -61,8 +61,10 @@ def refused(body: bytes, message_id: str | None = None) -> InvalidMessage:
     ],
     ids=lambda body: repr(body[:50]),
 )
-def test_what_is_not_json_in_utf_8_is_refused(body: bytes) -> None:
-    assert (refused(body, "18").message, refused(body, "18").job_id) == ("the body is not valid JSON in UTF-8", None)
+def test_what_is_not_json_in_utf_8_is_refused_under_the_id_of_the_message(body: bytes) -> None:
+    assert refused(body).job_id is None
+    assert refused(body, "no id").job_id is None
+    assert (refused(body, "18").message, refused(body, "18").job_id) == ("the body is not valid JSON in UTF-8", "18")
 
 
 @pytest.mark.parametrize("body", [b"null", b"17", b'"hello"', b"[]", b'[{"id":"17"}]', b"true"])

@@ -2,15 +2,16 @@
 
 Under the prefix:
 - `job:<id>`: a hash with the `record`'s JSON, its `rank` (how far the job has come), and while the job is
-  not terminal the `owner` (the worker that holds the lease) and the number of `attempts` started;
+  not terminal the lease (`owner`, the worker, and `token`, its delivery) and the number of `attempts` started;
 - `worker:<name>`: there as long as the worker lives; a lease counts only while its owner's key is there;
 - channel `finished`: the id of each job that became terminal.
 """
 
 import asyncio
+import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
@@ -45,29 +46,32 @@ if current >= 2 or current > rank or (current == 0 and rank == 0) then return 0 
 redis.call('HSET', KEYS[1], 'rank', rank, 'record', ARGV[2])
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
 if rank == 2 then
-  redis.call('HDEL', KEYS[1], 'owner', 'attempts')
+  redis.call('HDEL', KEYS[1], 'owner', 'token', 'attempts')
   redis.call('PUBLISH', ARGV[4], ARGV[5])
 end
 return 1
 """
 
-# Take the lease and count the attempt, unless the job is terminal or its owner lives.
-# KEYS: job. ARGV: owner, prefix of the workers' keys, attempts known from the message, milliseconds to live.
-# Returns {what, record or false, attempt}.
+# Take the lease and count the attempt, unless the job is terminal or its owner lives. The token tells the
+# same take, sent again because its answer was lost, from another delivery in the hands of the same worker.
+# KEYS: job. ARGV: owner, token, prefix of the workers' keys, attempts known from the message,
+# milliseconds to live. Returns {what, record or false, attempt}.
 _TAKE = """
-local job = redis.call('HMGET', KEYS[1], 'rank', 'record', 'owner', 'attempts')
+local job = redis.call('HMGET', KEYS[1], 'rank', 'record', 'owner', 'attempts', 'token')
 if tonumber(job[1] or '-1') >= 2 then return {'finished', job[2]} end
-local owner = job[3]
-if owner and (owner == ARGV[1] or redis.call('EXISTS', ARGV[2] .. owner) == 1) then return {'leased', false} end
-local attempt = math.max(tonumber(job[4] or '0'), tonumber(ARGV[3])) + 1
-redis.call('HSET', KEYS[1], 'owner', ARGV[1], 'attempts', attempt)
-if redis.call('PTTL', KEYS[1]) < 0 then redis.call('PEXPIRE', KEYS[1], ARGV[4]) end
+if job[3] == ARGV[1] and job[5] == ARGV[2] then return {'taken', job[2], tonumber(job[4])} end
+if job[3] == ARGV[1] then return {'leased', false} end
+if job[3] and redis.call('EXISTS', ARGV[3] .. job[3]) == 1 then return {'leased', false} end
+local attempt = math.max(tonumber(job[4] or '0'), tonumber(ARGV[4])) + 1
+redis.call('HSET', KEYS[1], 'owner', ARGV[1], 'token', ARGV[2], 'attempts', attempt)
+if redis.call('PTTL', KEYS[1]) < 0 then redis.call('PEXPIRE', KEYS[1], ARGV[5]) end
 return {'taken', job[2], attempt}
 """
 
-# KEYS: job. ARGV: owner.
+# KEYS: job. ARGV: owner, token.
 _RELEASE = """
-if redis.call('HGET', KEYS[1], 'owner') == ARGV[1] then redis.call('HDEL', KEYS[1], 'owner') end
+local lease = redis.call('HMGET', KEYS[1], 'owner', 'token')
+if lease[1] == ARGV[1] and lease[2] == ARGV[2] then redis.call('HDEL', KEYS[1], 'owner', 'token') end
 return 1
 """
 
@@ -77,6 +81,14 @@ local job = redis.call('HMGET', KEYS[1], 'rank', 'owner')
 if job[1] == '0' and not job[2] then redis.call('DEL', KEYS[1]) end
 return 1
 """
+
+
+@dataclass(frozen=True)
+class Lease:
+    """A worker's claim on a job: which worker's, and a token of the one delivery that it is for."""
+
+    worker: str
+    token: str = field(default_factory=lambda: uuid.uuid4().hex)
 
 
 class Claim(Enum):
@@ -153,23 +165,27 @@ class Cache:
         async with self._deadline():
             await self._withdraw(keys=[self._job(job_id)])
 
-    async def take(self, job_id: str, owner: str, attempts_before: int, ttl_s: float) -> Taken:
-        """Take the lease of a job for a worker and count the attempt, unless it is finished or leased.
+    async def take(self, job_id: str, lease: Lease, attempts_before: int, ttl_s: float) -> Taken:
+        """Take the lease of a job and count the attempt, unless the job is finished or leased to another.
 
-        The number of the attempt is never below `attempts_before` + 1. If there is no record yet, the lease
-        lives for `ttl_s` seconds.
+        Taking the same lease again changes nothing, so that it can be tried until an answer arrives. The
+        number of the attempt is never below `attempts_before` + 1. If there is no record yet, the lease lives
+        for `ttl_s` seconds.
         """
-        arguments: list[bytes | str | int] = [owner, self._worker(""), attempts_before, _milliseconds(ttl_s)]
+        arguments: list[bytes | str | int] = [
+            *(lease.worker, lease.token),
+            *(self._worker(""), attempts_before, _milliseconds(ttl_s)),
+        ]
         async with self._deadline():
             answer: list[Any] = await self._take(keys=[self._job(job_id)], args=arguments)
         claim = Claim(answer[0].decode())
         record = Record.decode(answer[1]) if answer[1] else None
         return Taken(claim, record, answer[2] if claim is Claim.TAKEN else 0)
 
-    async def release(self, job_id: str, owner: str) -> None:
-        """Give up the lease, if it is still the owner's."""
+    async def release(self, job_id: str, lease: Lease) -> None:
+        """Give up the lease, if it is still this one."""
         async with self._deadline():
-            await self._release(keys=[self._job(job_id)], args=[owner])
+            await self._release(keys=[self._job(job_id)], args=[lease.worker, lease.token])
 
     async def show_life(self, owner: str) -> None:
         """Make the worker's leases count for another WORKER_TTL_S seconds."""

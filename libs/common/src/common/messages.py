@@ -78,7 +78,10 @@ def encode(job_id: str, prompt: list[ChatMessage], options: Options, metadata: d
 
 def decode(message: Message) -> JobMessage:
     """Read a job from a message in any of the forms; raises InvalidMessage, with the id if it has one."""
-    document = _document(message.body)
+    try:
+        document = _document(message.body)
+    except InvalidMessage as error:
+        raise InvalidMessage(error.message, error.param, _readable(message.message_id)) from error
     job_id = _job_id(document, message.message_id)
     try:
         request = JobRequest.model_validate(_in_our_names(document))
@@ -141,6 +144,10 @@ def _holds_infinity(value: Any) -> bool:
     return isinstance(value, float) and math.isinf(value)
 
 
+def _readable(message_id: str | None) -> str | None:
+    return message_id if message_id is not None and FOREIGN.fullmatch(message_id) else None
+
+
 def _job_id(document: dict[str, Any], message_id: str | None) -> str:
     """The job's id: `id`, or the `reqId` of the article's publisher, or the message's own."""
     name, value = next(
@@ -184,5 +191,5 @@ def _options_in_our_names(options: dict[str, Any]) -> dict[str, Any]:
         ours["system"] = options["systemMessage"]
     if "timeoutMs" in options:
         ours["timeout_s"] = _in_seconds(options["timeoutMs"])
-    ours |= options
+    ours |= {name: value for name, value in options.items() if value is not None}
     return {name: ours[name] for name in Options.model_fields if ours.get(name) is not None}

@@ -51,7 +51,8 @@ class Handlers:
         except ServiceError as error:
             # The client sent the inputs bare.
             error.param = error.param and error.param.removeprefix("inputs.")
-            envelope = {"isOk": False, "model": {}, "errMsg": error.message}
+            message = f"{error.param}: {error.message}" if error.param else error.message
+            envelope = {"isOk": False, "model": {}, "errMsg": message}
             return error_response(error, request[REQUEST_ID], envelope=envelope)
         metrics.ACCEPTED.labels("predict").inc()
         return web.json_response({"isOk": True, "model": {"reqId": record.id}})

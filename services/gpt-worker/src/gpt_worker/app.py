@@ -33,7 +33,7 @@ async def serve(settings: WorkerSettings) -> None:
         aclosing(Completion(settings)) as completion,
     ):
         processing = Processing(settings, owner, cache, store, completion)
-        settlement = Settlement(settings, owner, broker, cache, store)
+        settlement = Settlement(settings, broker, cache, store)
         consumer = Consumer(settings.prefetch, processing, settlement)
         admin = admin_application({"broker": broker.check_consuming, "cache": cache.ping, "store": store.ping}, stop)
         async with (

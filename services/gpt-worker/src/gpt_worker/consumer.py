@@ -60,9 +60,6 @@ class Consumer:
                     await self._work_on(delivery)
         except asyncio.CancelledError:
             await delivery.give_back()
-        except Exception:
-            log.exception("delivery_not_settled")
-            await delivery.give_back()
 
     async def _work_on(self, delivery: Delivery) -> None:
         result = await self._processing.process(delivery)
@@ -70,7 +67,12 @@ class Consumer:
         task = asyncio.current_task()
         if task is not None:
             self._settling.add(task)
-        await self._settlement.settle(delivery, result)
+        try:
+            await self._settlement.settle(delivery, result)
+        except Exception:
+            log.exception("delivery_not_settled")
+            await self._settlement.release(result)
+            await delivery.give_back()
 
     def _let_go(self, task: asyncio.Task[None]) -> None:
         self._in_hand.discard(task)

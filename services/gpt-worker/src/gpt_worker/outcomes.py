@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 
+from common.cache import Lease
 from common.errors import ErrorCode
 from common.jobs import Record
 from common.messages import HeaderValue
@@ -80,10 +81,12 @@ TRANSIENT_CODES = frozenset(
 class Result:
     """An outcome with what its action needs.
 
-    `record` is the terminal record; `headers` are set on the message when it goes on to another queue.
+    `record` is the terminal record; `headers` are set on the message when it goes on to another queue;
+    `lease` is the one that was asked for, whether it was got or not.
     """
 
     outcome: Outcome
     job_id: str | None = None
     record: Record | None = None
     headers: Mapping[str, HeaderValue] = field(default_factory=dict)
+    lease: Lease | None = None

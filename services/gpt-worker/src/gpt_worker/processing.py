@@ -6,13 +6,13 @@ Nothing here acknowledges or saves; that follows from the outcome (outcomes.py) 
 import asyncio
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
 from common import messages, metrics
 from common.broker import Delivery
-from common.cache import Cache, Claim
+from common.cache import Cache, Claim, Lease
 from common.errors import ErrorCode, ServiceError
 from common.ids import unverified_time
 from common.jobs import Record, Status
@@ -48,10 +48,10 @@ class Processing:
     """Turns deliveries into results, for one worker."""
 
     def __init__(
-        self, settings: WorkerSettings, owner: str, cache: Cache, store: Store, completion: Completion
+        self, settings: WorkerSettings, worker: str, cache: Cache, store: Store, completion: Completion
     ) -> None:
         self._settings = settings
-        self._owner = owner
+        self._worker = worker
         self._cache = cache
         self._store = store
         self._completion = completion
@@ -68,18 +68,20 @@ class Processing:
             log.exception("message_broke_us")
             return Result(Outcome.BROKEN, headers=_reason(ErrorCode.INTERNAL, "the message could not be read"))
         structlog.contextvars.bind_contextvars(job_id=job.id)
+        lease = Lease(self._worker)
         try:
-            return await self._process(job, redelivered=delivery.redelivered)
+            result = await self._process(job, lease, redelivered=delivery.redelivered)
+            return replace(result, lease=lease)
         except asyncio.CancelledError:
             _go_on_after_cancel()
-            return Result(Outcome.INTERRUPTED, job.id)
+            return Result(Outcome.INTERRUPTED, job.id, lease=lease)
         except Exception:
             log.exception("attempt_broke")
             return self._gave_up(Outcome.BROKEN, job.record, ErrorCode.INTERNAL)
 
-    async def _process(self, job: Job, *, redelivered: bool) -> Result:
-        lease_s = job.record.expires_at - time.time()
-        taken = await keep_trying(lambda: self._cache.take(job.id, self._owner, job.attempts_before, max(lease_s, 1)))
+    async def _process(self, job: Job, lease: Lease, *, redelivered: bool) -> Result:
+        lease_s = max(1, job.record.expires_at - time.time())
+        taken = await keep_trying(lambda: self._cache.take(job.id, lease, job.attempts_before, lease_s))
         if taken.claim is Claim.FINISHED:
             return Result(Outcome.ALREADY_FINISHED, job.id, taken.record)
         if taken.claim is Claim.LEASED:

@@ -8,7 +8,6 @@ import structlog
 from common import metrics
 from common.broker import Broker, Delivery
 from common.cache import Cache
-from common.errors import CacheUnavailable
 from common.jobs import DEADLINE_MARGIN_S, Record
 from common.messages import Message
 from common.store import Store
@@ -22,9 +21,8 @@ log = structlog.get_logger()
 class Settlement:
     """Brings results to where they belong; gives none of them up while its servers are away."""
 
-    def __init__(self, settings: WorkerSettings, owner: str, broker: Broker, cache: Cache, store: Store) -> None:
+    def __init__(self, settings: WorkerSettings, broker: Broker, cache: Cache, store: Store) -> None:
         self._settings = settings
-        self._owner = owner
         self._broker = broker
         self._cache = cache
         self._store = store
@@ -39,8 +37,8 @@ class Settlement:
             await self._reply(delivery.message, delivery.message.reply_to, record)
         if action.send_to is not None:
             await self._send_on(delivery.message, action.send_to, result)
-        if action.release and result.job_id is not None:
-            await self._release(result.job_id)
+        if action.release:
+            await self.release(result)
         if action.then is Then.ACKNOWLEDGE:
             await delivery.acknowledge()
         else:
@@ -76,9 +74,8 @@ class Settlement:
         sent = replace(message, headers={**message.headers, **result.headers})
         await keep_trying(lambda: self._broker.publish_to(queue.name, sent))
 
-    async def _release(self, job_id: str) -> None:
-        """Give up the lease; if the cache is away, it ends with this worker's sign of life."""
-        try:
-            await self._cache.release(job_id, self._owner)
-        except CacheUnavailable:
-            log.warning("lease_not_released")
+    async def release(self, result: Result) -> None:
+        """Give up the lease, if there is one. Left behind, it would lock the job as long as this worker lives."""
+        job_id, lease = result.job_id, result.lease
+        if job_id is not None and lease is not None:
+            await keep_trying(lambda: self._cache.release(job_id, lease))

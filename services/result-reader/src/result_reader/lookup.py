@@ -60,6 +60,7 @@ class Lookup:
             return None
         left_s = record.expires_at - time.time()
         if left_s <= 0:
+            metrics.LOOKUPS.labels("store").inc()
             raise ServiceError(ErrorCode.JOB_EXPIRED)
         await self._refill(record, min(left_s, self._cache_ttl_s))
         return record.encoded()
