@@ -125,6 +125,29 @@ async def test_a_job_past_its_deadline_never_reaches_the_model(
     assert stub.calls == []
 
 
+async def test_a_failure_that_leaves_no_time_for_another_attempt_is_told_as_what_it_was(
+    deployment: Deployment, stub: ModelStub, http: ClientSession
+) -> None:
+    client = Client(http, deployment.gateway(RETRY_DELAY_S="60"), deployment.reader())
+    deployment.worker(RETRY_DELAY_S="60")
+    stub.respond = replies.status(429)
+
+    record = await client.submit(msg="hello", deadline_s=30)
+
+    assert (await client.result(record["id"]))["error"]["code"] == "upstream_rate_limited"
+    assert len(stub.calls) == 1
+
+
+async def test_a_call_is_cut_at_the_deadline(deployment: Deployment, stub: ModelStub, http: ClientSession) -> None:
+    client = Client(http, deployment.gateway(), deployment.reader())
+    deployment.worker()
+    stub.respond = replies.hang()
+
+    record = await client.submit(msg="hello", deadline_s=1)
+
+    assert (await client.result(record["id"]))["error"]["code"] == "deadline_exceeded"
+
+
 async def test_a_call_ends_with_its_timeout(deployment: Deployment, stub: ModelStub, http: ClientSession) -> None:
     client = Client(http, deployment.gateway(), deployment.reader())
     deployment.worker(MAX_ATTEMPTS="1")

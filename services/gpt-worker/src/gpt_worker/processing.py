@@ -123,10 +123,14 @@ class Processing:
         """What a failed attempt leads to: the end, or another attempt if that can still be in time."""
         if failure.code not in TRANSIENT_CODES:
             return self._gave_up(Outcome.FAILED, record, failure.code)
-        if time.time() + self._settings.retry_delay_s >= record.deadline_at:
+        now = time.time()
+        if now >= record.deadline_at:
             return self._gave_up(Outcome.DEADLINE_EXCEEDED, record, ErrorCode.DEADLINE_EXCEEDED)
         if record.attempt >= self._settings.max_attempts:
             return self._gave_up(Outcome.EXHAUSTED, record, failure.code)
+        if now + self._settings.retry_delay_s >= record.deadline_at:
+            # The deadline has not passed yet; what there is to tell is why this attempt was the last.
+            return self._gave_up(Outcome.FAILED, record, failure.code)
         return _again(Outcome.TRANSIENT, record, record.attempt)
 
     def _read(self, message: Message) -> Job:
