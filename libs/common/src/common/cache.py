@@ -82,6 +82,16 @@ if job[1] == '0' and not job[2] then redis.call('DEL', KEYS[1]) end
 return 1
 """
 
+# The only step backwards: a queued record over nothing, or over exactly the record that is known.
+# KEYS: job. ARGV: the known record, the queued one, milliseconds to live. Returns 1 if written, also the second time.
+_START_OVER = """
+local current = redis.call('HGET', KEYS[1], 'record')
+if current and current ~= ARGV[1] and current ~= ARGV[2] then return 0 end
+redis.call('HSET', KEYS[1], 'rank', 0, 'record', ARGV[2])
+redis.call('PEXPIRE', KEYS[1], ARGV[3])
+return 1
+"""
+
 
 @dataclass(frozen=True)
 class Lease:
@@ -137,6 +147,7 @@ class Cache:
         self._take = self._redis.register_script(_TAKE)
         self._release = self._redis.register_script(_RELEASE)
         self._withdraw = self._redis.register_script(_WITHDRAW)
+        self._start_over = self._redis.register_script(_START_OVER)
 
     async def get(self, job_id: str) -> EncodedRecord | None:
         """The job's record, as it was written."""
@@ -164,6 +175,15 @@ class Cache:
         """Remove the record of a job that was not published after all, unless a worker has it already."""
         async with self._deadline():
             await self._withdraw(keys=[self._job(job_id)])
+
+    async def start_over(self, known: bytes, queued: Record, ttl_s: float) -> bool:
+        """Write the queued record over nothing or over exactly the `known` one, and say whether it was.
+
+        For an operator who has a failed job tried again; everybody else goes forward only, with `advance`.
+        """
+        arguments: list[bytes | str | int] = [known, queued.encode(), _milliseconds(ttl_s)]
+        async with self._deadline():
+            return bool(await self._start_over(keys=[self._job(queued.id)], args=arguments))
 
     async def take(self, job_id: str, lease: Lease, attempts_before: int, ttl_s: float) -> Taken:
         """Take the lease of a job and count the attempt, unless the job is finished or leased to another.

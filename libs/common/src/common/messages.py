@@ -32,6 +32,10 @@ TRACEPARENT_HEADER = "traceparent"
 #: Why a message lies in the dead-letter queue.
 REASON_HEADER = "x-reason"
 REASON_TEXT_HEADER = "x-reason-text"
+#: Unix seconds since when it lies there.
+DEAD_SINCE_HEADER = "x-dead-since"
+#: Unix seconds at which an operator put it back onto the job queue: its time begins anew then.
+REPLAYED_AT_HEADER = "x-replayed-at"
 
 HeaderValue = str | int | float | bool | None
 
@@ -113,6 +117,14 @@ def attempts_before(message: Message) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
         return 0
     return min(max(value, 0), MAX_ATTEMPTS_BEFORE)
+
+
+def replayed_at(message: Message) -> float | None:
+    """When an operator put the message back onto the job queue, in Unix seconds; None if never."""
+    value = message.headers.get(REPLAYED_AT_HEADER)
+    if not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return value
 
 
 def request_id_of(message: Message) -> str | None:

@@ -82,6 +82,15 @@ class Store:
             document = await self._results.find_one({"_id": job_id})
         return Record.decode(document["record"].encode()) if document else None
 
+    async def forget(self, record: Record) -> bool:
+        """Remove exactly this record, and say whether it was there: for an operator who has a failed job tried again.
+
+        Another record of the same id stays.
+        """
+        async with self._deadline():
+            removed = await self._results.delete_one({"_id": record.id, "record": record.encode().decode()})
+        return removed.deleted_count == 1
+
     async def ping(self) -> None:
         """Return if the store answers; raises StoreUnavailable."""
         async with self._deadline():

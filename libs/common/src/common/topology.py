@@ -5,6 +5,9 @@ from dataclasses import dataclass
 #: None stands for "declared with no arguments at all".
 Arguments = dict[str, str | int]
 
+#: More looks at a dead letter than anybody will ever take.
+_COUNTLESS = 1_000_000_000
+
 
 @dataclass(frozen=True)
 class Queue:
@@ -33,8 +36,13 @@ class Topology:
 
     @property
     def dead(self) -> Queue:
-        """Where messages end that cannot become an answer, each with its reason in the headers."""
-        return Queue(f"{self.queue}.dead", {"x-queue-type": "quorum"})
+        """Where messages end that cannot become an answer, each with its reason in the headers.
+
+        Each look at a message counts as a delivery, and past the delivery limit a quorum queue drops it. No
+        limit of its own means none on RabbitMQ 3.10 but 20 on RabbitMQ 4; -1 means none on RabbitMQ 4 but a
+        drop after the first look on 3.10; a number that is never reached means the same on both.
+        """
+        return Queue(f"{self.queue}.dead", {"x-queue-type": "quorum", "x-delivery-limit": _COUNTLESS})
 
     @property
     def wait(self) -> Queue:

@@ -30,12 +30,16 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Job:
-    """A delivery that could be read. `record` is what a client would see if nobody had recorded anything."""
+    """A delivery that could be read.
+
+    `record` is what a client would see if nobody had recorded anything; `begun_at` is when the job was accepted,
+    or replayed from the dead letters.
+    """
 
     prompt: list[ChatMessage]
     options: Options
     record: Record
-    created_at: float
+    begun_at: float
     attempts_before: int
 
     @property
@@ -106,7 +110,7 @@ class Processing:
         await keep_trying(lambda: self._cache.advance(started, started.expires_at - now))
         metrics.ATTEMPTS.inc()
         if attempt == 1:
-            metrics.QUEUE_SECONDS.observe(now - job.created_at)
+            metrics.QUEUE_SECONDS.observe(now - job.begun_at)
         longest_s = min(job.options.timeout_s or math.inf, self._settings.job_timeout_s)
         log.info("attempt_started", attempt=attempt)
         try:
@@ -138,14 +142,15 @@ class Processing:
         parsed = messages.decode(message)
         now = time.time()
         created_at = min(unverified_time(parsed.job_id) or message.timestamp or now, now)
-        latest = created_at + self._settings.job_deadline_s
+        begun_at = min(messages.replayed_at(message) or created_at, now)
+        latest = begun_at + self._settings.job_deadline_s
         try:
             deadline_at = min(messages.deadline_of(message, default=latest), math.ceil(latest))
             prompt = parsed.request.prompt(self._templates)
         except ServiceError as error:
             raise InvalidMessage(error.message, error.param, parsed.job_id) from error
         record = Record.queued(parsed.job_id, created_at, deadline_at, parsed.request.metadata, parsed.payload)
-        return Job(prompt, parsed.request.options, record, created_at, messages.attempts_before(message))
+        return Job(prompt, parsed.request.options, record, begun_at, messages.attempts_before(message))
 
     def _invalid(self, message: Message, invalid: InvalidMessage) -> Result:
         """A message that cannot become an answer fails under its id, if that much of it can be read."""
@@ -161,7 +166,7 @@ class Processing:
     def _gave_up(self, outcome: Outcome, record: Record, code: ErrorCode) -> Result:
         error = ServiceError(code)
         failed = record.failed(error.body(), self._settings.result_store_ttl_s)
-        return Result(outcome, record.id, failed, _reason(code, error.message))
+        return Result(outcome, record.id, failed, _reason(code, error.message, record.attempt))
 
 
 def _again(outcome: Outcome, record: Record, attempts: int) -> Result:
@@ -176,5 +181,11 @@ def _go_on_after_cancel() -> None:
         task.uncancel()
 
 
-def _reason(code: ErrorCode, text: str) -> dict[str, messages.HeaderValue]:
-    return {messages.REASON_HEADER: code.value, messages.REASON_TEXT_HEADER: text}
+def _reason(code: ErrorCode, text: str, attempts: int = 0) -> dict[str, messages.HeaderValue]:
+    """What is written on a dead letter."""
+    return {
+        messages.REASON_HEADER: code.value,
+        messages.REASON_TEXT_HEADER: text,
+        messages.DEAD_SINCE_HEADER: int(time.time()),
+        messages.ATTEMPT_HEADER: attempts,
+    }
