@@ -8,6 +8,7 @@ from aiohttp import ClientSession
 from stack.model_stub import ModelStub
 from tests.client import Client
 from tests.deployment import Deployment, Place, Servers
+from tests.operators import Operator
 
 
 @pytest.fixture(scope="session")
@@ -43,3 +44,16 @@ async def impatient_system(
     deployment.worker(MAX_ATTEMPTS="1")
     yield Client(http, deployment.gateway(), deployment.reader())
     deployment.stop()
+
+
+@pytest.fixture
+def operator(place: Place) -> Operator:
+    """Who looks after the dead letters of this test's place."""
+    return Operator(place)
+
+
+@pytest.fixture
+def impatient(deployment: Deployment, http: ClientSession) -> Client:
+    """A client of three services of this test's own that make one attempt only."""
+    deployment.worker(MAX_ATTEMPTS="1", PREFETCH="50")
+    return Client(http, deployment.gateway(), deployment.reader())

@@ -1,11 +1,20 @@
-"""Start a worker: `python -m gpt_worker`."""
+"""Start a worker: `python -m gpt_worker`. Look after dead letters: `python -m gpt_worker dead --help`."""
+
+import sys
 
 from common import lifecycle, logs
 from common.settings import load
-from gpt_worker.app import serve
-from gpt_worker.settings import WorkerSettings
 
 if __name__ == "__main__":
+    if sys.argv[1:]:
+        from gpt_worker import dead
+
+        sys.exit(dead.main(sys.argv[1:]))
+
+    # Only now: the model's client takes longer to load than a look at the dead letters lasts.
+    from gpt_worker.app import serve
+    from gpt_worker.settings import WorkerSettings
+
     settings = load(WorkerSettings, "gpt-worker")
     logs.configure("gpt-worker", settings.log_level)
     lifecycle.run("gpt-worker", serve(settings))

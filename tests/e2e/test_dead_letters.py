@@ -1,0 +1,183 @@
+"""Dead letters in the hands of an operator, beside a running worker."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from aiohttp import ClientSession
+
+from stack import replies
+from stack.model_stub import ModelStub
+from tests.client import Application, Client
+from tests.deployment import Deployment
+from tests.operators import INVALID, Operator, died, failed_jobs
+from tests.waiting import eventually
+
+
+@asynccontextmanager
+async def polled(client: Client, job_id: str) -> AsyncIterator[list[str]]:
+    """Polls the job all the while; the statuses that were read, in which no error ever stands."""
+    statuses: list[str] = []
+
+    async def poll_for_ever() -> None:
+        while True:
+            answer = await client.poll(job_id)
+            assert answer.status == 200, answer.body
+            statuses.append(answer.body["status"])
+
+    polling = asyncio.create_task(poll_for_ever())
+    yield statuses
+    if not polling.done():
+        polling.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await polling
+
+
+async def test_a_malformed_message_is_listed_with_its_reason_and_shown_as_it_came(
+    impatient: Client, application: Application, operator: Operator
+) -> None:
+    await application.publish(INVALID, correlation_id="c-1", headers={"x-request-id": "r-1"})
+    await died(application, 1)
+    await application.publish(b"no JSON \x1b[31m", message_id="no id")
+    await died(application, 2)
+
+    table = await operator.dead("list")
+    bad, unreadable = await operator.listed()
+    shown = await operator.dead("show", "bad")
+    raw = await operator.dead("show", unreadable["id"])
+
+    assert bad["id"] == "bad"
+    assert (bad["code"], bad["attempts"], bad["size"]) == ("invalid_message", 0, len(json.dumps(INVALID)))
+    assert bad["reason"].startswith("options.temperature: ")
+    assert 0 <= bad["age_s"] < 60
+    assert unreadable["id"].startswith("@")
+    for part in ("bad", bad["reason"], unreadable["id"], "the oldest for", "2 invalid_message"):
+        assert part in table.out
+    for part in ("correlation_id: c-1", "x-request-id: r-1", "x-reason: invalid_message", json.dumps(INVALID)):
+        assert part in shown.out
+    assert "no JSON \\u001b[31m" in raw.out
+    assert (await operator.dead("show", "nobody")).status == 1
+    assert (await impatient.result("bad"))["status"] == "failed"
+    assert await application.depth(".dead") == 2
+
+
+async def test_a_job_that_was_given_up_is_replayed_under_its_id(
+    impatient: Client, application: Application, operator: Operator, stub: ModelStub
+) -> None:
+    (job_id,) = await failed_jobs(impatient, application, stub, 1)
+    failed = await impatient.result(job_id)
+    (listed,) = await operator.listed()
+    assert (listed["id"], listed["code"], listed["attempts"]) == (job_id, "upstream_unavailable", 1)
+
+    async with polled(impatient, job_id) as statuses:
+        printed = await operator.dead("replay", job_id)
+        await eventually(lambda: statuses[-1] == "completed")
+
+    assert (printed.status, printed.err) == (0, "")
+    record = await impatient.result(job_id)
+    assert (record["id"], record["output_text"], record["attempt"]) == (job_id, "You said: number 0", 1)
+    assert record["created_at"] == failed["created_at"]
+    assert record["deadline_at"] >= failed["deadline_at"]
+    assert await operator.listed() == []
+
+
+async def test_the_store_and_the_cache_keep_the_new_answer(
+    deployment: Deployment, application: Application, operator: Operator, stub: ModelStub, http: ClientSession
+) -> None:
+    deployment.worker(MAX_ATTEMPTS="1", RESULT_CACHE_TTL_S="0.001")
+    client = Client(http, deployment.gateway(), deployment.reader(RESULT_CACHE_TTL_S="0.001"))
+    (job_id,) = await failed_jobs(client, application, stub, 1)
+    assert (await client.result(job_id))["status"] == "failed"
+
+    async with polled(client, job_id) as statuses:
+        assert (await operator.dead("replay", "--all")).status == 0
+        await eventually(lambda: statuses[-1] == "completed")
+
+    assert "failed" not in statuses[statuses.index("completed") :]
+
+
+async def test_a_replayed_message_is_the_one_that_was_published(
+    impatient: Client, application: Application, operator: Operator, stub: ModelStub
+) -> None:
+    stub.respond = replies.status(500)
+    body = {"id": "mine", "msg": "hello", "metadata": {"a": "b"}, "payload": [1]}
+    (first,) = await application.answers_to(body, correlation_id="c-1", headers={"x-deadline": 4_000_000_000})
+    assert json.loads(first.body)["status"] == "failed"
+    await died(application, 1)
+
+    assert (await operator.dead("replay", "mine")).status == 0
+    await died(application, 1)
+
+    (listed,) = await operator.listed()
+    shown = (await operator.dead("show", "mine")).out
+    assert (listed["id"], listed["attempts"]) == ("mine", 1)
+    assert "correlation_id: c-1" in shown
+    assert "x-replayed-at: " in shown
+    assert "x-deadline" not in shown
+    assert shown.count("x-reason: ") == 1
+    stub.respond = replies.echo()
+    assert (await operator.dead("replay", "mine")).status == 0
+    record = await impatient.result("mine")
+    assert (record["metadata"], record["payload"]) == ({"a": "b"}, [1])
+
+
+async def test_those_with_a_code_are_replayed_and_the_others_stay(
+    impatient: Client, application: Application, operator: Operator, stub: ModelStub
+) -> None:
+    jobs = await failed_jobs(impatient, application, stub, 3)
+    await application.publish(INVALID)
+    await died(application, 4)
+
+    printed = await operator.dead("replay", "--code", "upstream_unavailable")
+
+    assert "3 replayed" in printed.out
+    assert [(await impatient.result(job_id))["status"] for job_id in jobs] == ["completed"] * 3
+    assert [message["id"] for message in await operator.listed()] == ["bad"]
+
+
+async def test_a_replay_that_fails_again_lies_there_again_and_is_not_replayed_for_ever(
+    impatient: Client, application: Application, operator: Operator
+) -> None:
+    await application.publish(INVALID)
+    await application.publish(b"nonsense", message_id="no id")
+    await died(application, 2)
+
+    assert "2 replayed" in (await operator.dead("replay", "--all")).out
+
+    await died(application, 2)
+    assert (await impatient.result("bad"))["error"]["code"] == "invalid_message"
+
+
+async def test_a_job_that_has_its_answer_is_not_replayed(
+    impatient: Client, application: Application, operator: Operator, stub: ModelStub
+) -> None:
+    (reply,) = await application.answers_to({"id": "done", "msg": "hello"})
+    await application.publish({**INVALID, "id": "done"})
+    await died(application, 1)
+
+    printed = await operator.dead("replay", "done")
+
+    assert "0 replayed" in printed.out
+    assert "has its answer" in printed.out
+    assert (await impatient.poll("done")).raw == reply.body
+    assert len(stub.calls) == 1
+    assert (await operator.dead("purge", "done")).status == 0
+    assert await operator.listed() == []
+
+
+async def test_purging_removes_what_was_said(
+    deployment: Deployment, application: Application, operator: Operator
+) -> None:
+    deployment.worker()
+    for number in range(3):
+        await application.publish({**INVALID, "id": f"bad-{number}"})
+        await died(application, number + 1)
+
+    one = await operator.dead("purge", "bad-1", "nobody")
+    assert (one.status, "1 purged" in one.out, "nobody" in one.err) == (1, True, True)
+    assert "0 purged" in (await operator.dead("purge", "--code", "internal")).out
+    assert [message["id"] for message in await operator.listed()] == ["bad-0", "bad-2"]
+    assert "2 purged" in (await operator.dead("purge", "--all", "--yes")).out
+    assert await operator.listed() == []
