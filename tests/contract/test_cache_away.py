@@ -17,6 +17,7 @@ TIMEOUT_S = 0.5
 CALLS: dict[str, Callable[[Cache], Awaitable[object]]] = {
     "get": lambda cache: cache.get("a-job"),
     "advance": lambda cache: cache.advance(queued(), 60),
+    "start_over": lambda cache: cache.start_over(b"", queued(), 60),
     "withdraw": lambda cache: cache.withdraw("a-job"),
     "take": lambda cache: cache.take("a-job", Lease("a-worker", "1"), 0, 60),
     "release": lambda cache: cache.release("a-job", Lease("a-worker", "1")),

@@ -33,6 +33,14 @@ async def test_a_record_moves_forward_only(cache: Cache, before: Status | None, 
     assert found == expected.encoded()
 
 
+@pytest.mark.parametrize("after", list(Status))
+async def test_a_copy_is_written_over_nothing_only(cache: Cache, after: Status) -> None:
+    first = queued()
+    assert await cache.advance(first, 60, over_nothing=True)
+    assert not await cache.advance(with_status(first, after), 60, over_nothing=True)
+    assert await cache.get(first.id) == first.encoded()
+
+
 async def test_a_step_forward_lives_for_its_own_time(cache: Cache) -> None:
     record = queued()
     await cache.advance(record, 0.2)

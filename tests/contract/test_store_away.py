@@ -17,6 +17,7 @@ TIMEOUT_S = 0.5
 CALLS: dict[str, Callable[[Store], Awaitable[object]]] = {
     "prepare": lambda store: store.prepare(),
     "save": lambda store: store.save(completed(), keep_until=0),
+    "forget": lambda store: store.forget(completed()),
     "find": lambda store: store.find("a-job"),
     "ping": lambda store: store.ping(),
 }

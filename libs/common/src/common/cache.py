@@ -38,11 +38,13 @@ _SILENCE_S = 5
 
 # Forward only, in one round trip: queued is written over nothing, in_progress over queued and itself,
 # a terminal record over anything but another one.
-# KEYS: job. ARGV: rank, record, milliseconds to live, channel, id. Returns 1 if written.
+# KEYS: job. ARGV: rank, record, milliseconds to live, channel, id, and 1 if only over nothing.
+# Returns 1 if written.
 _ADVANCE = """
 local current = tonumber(redis.call('HGET', KEYS[1], 'rank') or '-1')
 local rank = tonumber(ARGV[1])
 if current >= 2 or current > rank or (current == 0 and rank == 0) then return 0 end
+if current >= 0 and ARGV[6] == '1' then return 0 end
 redis.call('HSET', KEYS[1], 'rank', rank, 'record', ARGV[2])
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
 if rank == 2 then
@@ -156,10 +158,11 @@ class Cache:
         body, rank = found
         return None if body is None else EncodedRecord(body, int(rank) == TERMINAL_RANK)
 
-    async def advance(self, record: Record, ttl_s: float) -> bool:
+    async def advance(self, record: Record, ttl_s: float, *, over_nothing: bool = False) -> bool:
         """Write the record if that is a step forward, and say whether it was; a terminal one is announced.
 
-        A queued record is written only where there is none. The record lives for `ttl_s` seconds.
+        A queued record is written only where there is none, and so is every other one with `over_nothing`: for
+        copies of what was read elsewhere, and may be out of date. The record lives for `ttl_s` seconds.
         """
         arguments: list[bytes | str | int] = [
             RANK[record.status],
@@ -167,6 +170,7 @@ class Cache:
             _milliseconds(ttl_s),
             self._channel,
             record.id,
+            int(over_nothing),
         ]
         async with self._deadline():
             return bool(await self._advance(keys=[self._job(record.id)], args=arguments))
