@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -101,6 +103,18 @@ class Application:
         """A job queue that is not the one we declare."""
         async with self._connection.channel() as channel:
             await channel.declare_queue(self._place.queue, durable=True, arguments={"x-max-length": 5})
+
+    async def delete_job_queue(self) -> None:
+        async with self._connection.channel() as channel:
+            await channel.queue_delete(self._place.queue)
+
+    @asynccontextmanager
+    async def full_queue(self) -> AsyncIterator[str]:
+        """A queue that refuses every message."""
+        async with self._connection.channel() as channel:
+            limits: dict[str, Any] = {"x-max-length": 0, "x-overflow": "reject-publish"}
+            queue = await channel.declare_queue(exclusive=True, arguments=limits)
+            yield queue.name
 
     async def publish(self, body: Any, **properties: Any) -> None:
         """Put a message on the exchange; a body that is not bytes goes as JSON."""

@@ -21,6 +21,7 @@ BAD_SUBMISSIONS: list[tuple[Any, str | None]] = [
     ({"messages": [{"role": "user"}]}, "messages.0.content"),
     ({"messages": [{"role": "user", "content": "x", "name": "x"}]}, "messages.0.name"),
     ({"messages": [{"role": "user", "content": "x"}] * 257}, "messages"),
+    ({"messages": [{"role": "user", "content": "x"}] * 256, "options": {"system": "x"}}, "messages"),
     ({"template": "nope", "inputs": {}}, "template"),
     ({"template": "fortune"}, "inputs.gender"),
     ({"template": "fortune", "inputs": {"gender": "男"}}, "inputs.birth"),
@@ -77,6 +78,7 @@ async def test_a_body_that_is_no_json_is_refused(path: str, body: bytes, system:
         ({"Content-Type": "text/plain"}, b"{}", 415, "unsupported_media_type"),
         ({"Content-Type": "application/json; charset=gbk"}, b"{}", 415, "unsupported_media_type"),
         ({"Content-Type": "application/json"}, b" " * (256 * 1024 + 1), 413, "too_large"),
+        ({"Content-Type": "application/json", "Content-Encoding": "gzip"}, b"{}", 400, "invalid_request"),
     ],
 )
 @pytest.mark.parametrize("path", ["/v1/jobs", "/predict/start"])

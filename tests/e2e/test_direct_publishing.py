@@ -1,15 +1,17 @@
 """Other applications publish straight to the exchange: every form of the original's, and our own."""
 
 import json
+import time
 from typing import Any
 
 import pika
 import pytest
 from aiohttp import ClientSession
 
+from common.ids import JobIds
 from stack.model_stub import ModelStub
 from tests.client import Application, Client
-from tests.deployment import Deployment, Place
+from tests.deployment import JOB_ID_KEY, Deployment, Place
 from tests.waiting import eventually
 
 PAYLOAD = {"tag": "divination", "extra": {"nested": [1, None, "二"]}}
@@ -125,6 +127,68 @@ async def test_a_plain_client_in_another_library_is_served(
 
     await eventually(lambda: _is_known(client, "pika"))
     assert (await client.result("pika"))["output_text"] == "You said: hello"
+
+
+async def test_a_poll_before_the_worker_changes_nothing_of_what_the_message_says(
+    deployment: Deployment, application: Application, http: ClientSession
+) -> None:
+    client = Client(http, deployment.gateway(), deployment.reader())
+    job_id = JobIds([JOB_ID_KEY]).mint()
+    deadline = int(time.time()) + 30
+
+    await application.publish(
+        {"id": job_id, "msg": "hello", "payload": PAYLOAD, "metadata": {"a": "b"}}, headers={"x-deadline": deadline}
+    )
+    await client.poll(job_id)
+    deployment.worker()
+
+    result = await client.result(job_id)
+    assert (result["payload"], result["metadata"], result["deadline_at"]) == (PAYLOAD, {"a": "b"}, deadline)
+
+
+async def test_a_full_reply_queue_holds_no_slot(
+    deployment: Deployment, application: Application, http: ClientSession
+) -> None:
+    client = Client(http, deployment.gateway(), deployment.reader())
+    deployment.worker(PREFETCH="1")
+
+    async with application.full_queue() as full:
+        await application.publish({"id": "first", "msg": "hello"}, reply_to=full)
+        record = await client.submit(msg="second")
+
+        assert (await client.result(record["id"]))["status"] == "completed"
+    assert (await client.result("first"))["status"] == "completed"
+
+
+async def test_properties_that_no_string_can_hold_stop_nobody(
+    deployment: Deployment, application: Application, place: Place, http: ClientSession
+) -> None:
+    client = Client(http, deployment.gateway(), deployment.reader())
+    deployment.worker(PREFETCH="1")
+
+    with pika.BlockingConnection(pika.URLParameters(place.environment["AMQP_URL"])) as connection:
+        properties = pika.BasicProperties(message_id=b"\xff" * 200, timestamp=10**18)
+        connection.channel().basic_publish(place.exchange, place.queue, b"no job", properties)
+    dead = await application.next_in(".dead")
+    record = await client.submit(msg="next")
+
+    assert dead.body == b"no job"
+    assert (await client.result(record["id"]))["status"] == "completed"
+
+
+async def test_a_deleted_job_queue_is_made_again(
+    deployment: Deployment, application: Application, http: ClientSession
+) -> None:
+    client = Client(http, deployment.gateway(), deployment.reader())
+    await application.delete_job_queue()
+    without_worker = await client.submit(msg="first")
+    deployment.worker()
+    await client.result(without_worker["id"])
+
+    await application.delete_job_queue()
+    record = await client.submit(msg="second")
+
+    assert (await client.result(record["id"]))["status"] == "completed"
 
 
 async def _is_known(client: Client, job_id: str) -> bool:

@@ -194,6 +194,22 @@ async def test_11_a_dead_key_leaves_the_pool(deployment: Deployment, stub: Model
     assert sum(call.api_key == "dead-key" for call in stub.calls) <= 1
 
 
+async def test_11_what_all_keys_are_refused_for_leaves_them_in_the_pool(
+    deployment: Deployment, stub: ModelStub, http: ClientSession
+) -> None:
+    client = Client(http, deployment.gateway(), deployment.reader())
+    deployment.worker(OPENAI_API_KEY="dead-key,living-key", OPENAI_BASE_URL=stub.base_url, PREFETCH="1")
+    stub.respond = _only_for("living-key")
+    await client.result((await client.submit(msg="rests the dead key"))["id"])
+
+    stub.respond = replies.status(403)
+    forbidden = await client.result((await client.submit(msg="a model that nobody may use"))["id"])
+    stub.respond = _only_for("living-key")
+    answered = await client.result((await client.submit(msg="hello"))["id"])
+
+    assert (forbidden["status"], answered["status"]) == ("failed", "completed")
+
+
 async def test_12_failed_expired_and_unknown_look_different(
     deployment: Deployment, stub: ModelStub, http: ClientSession
 ) -> None:

@@ -6,7 +6,7 @@ import contextlib
 import pytest
 
 from common.broker import Broker
-from common.errors import BrokerUnavailable
+from common.errors import BrokerUnavailable, PublishRefused
 from common.messages import Message
 from tests.deployment import Place
 from tests.integration.broker_clients import NewBroker, Publisher, consuming
@@ -37,12 +37,21 @@ async def test_a_job_goes_by_way_of_the_exchange(broker: Broker, publisher: Publ
     assert publisher.take(f"{place.queue}.tap")[1] == FULL.body
 
 
-async def test_a_job_that_no_queue_takes_is_not_accepted(broker: Broker, publisher: Publisher, place: Place) -> None:
+async def test_a_job_that_no_queue_takes_finds_the_queue_declared_again(
+    broker: Broker, publisher: Publisher, place: Place
+) -> None:
     publisher.channel().queue_unbind(place.queue, place.exchange, place.queue)
-    with pytest.raises(BrokerUnavailable):
-        await broker.publish_job(FULL)
-    publisher.channel().queue_bind(place.queue, place.exchange, place.queue)
     await broker.publish_job(FULL)
+    publisher.channel().queue_delete(place.queue)
+    await broker.publish_job(FULL)
+    assert publisher.take(place.queue)[1] == FULL.body
+
+
+async def test_a_full_job_queue_is_told_from_one_that_is_away(broker: Broker, publisher: Publisher) -> None:
+    limits = {"x-max-length": 0, "x-overflow": "reject-publish"}
+    full = publisher.channel().queue_declare("", exclusive=True, arguments=limits).method.queue
+    with pytest.raises(PublishRefused):
+        await broker.publish_to(full, FULL)
 
 
 async def test_a_queue_that_is_gone_is_no_error_only_if_that_is_asked_for(broker: Broker) -> None:

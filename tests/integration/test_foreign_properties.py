@@ -19,6 +19,7 @@ MILLISECONDS = 1_700_000_000_000
         {"timestamp": 10**18},
         {"timestamp": 1_700_000_000_000_000},
         {"message_id": b"\xff"},
+        {"message_id": b"\xff" * 200},
         {"correlation_id": b"\xff"},
         {"content_type": b"\xff"},
         {"reply_to": b"\xff"},

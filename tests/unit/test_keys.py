@@ -26,32 +26,35 @@ def test_each_key_gets_its_share_of_first_tries() -> None:
     assert all(firsts.count(key) > 100 for key in "abc")
 
 
-def test_a_refused_key_rests() -> None:
+def test_a_key_that_was_refused_where_another_was_taken_is_tried_last() -> None:
     keys = pool(Clock(), "a", "b", "c")
-    keys.rest("b")
-    assert sorted(keys.candidates()) == ["a", "c"]
+    keys.taken("a", refused=["b"])
+    for _ in range(50):
+        assert sorted(keys.candidates()[:2]) == ["a", "c"]
+        assert keys.candidates()[2] == "b"
 
 
-def test_a_rested_key_is_tried_again() -> None:
+def test_a_rested_key_is_tried_like_any_other() -> None:
     clock = Clock()
     keys = pool(clock, "a", "b")
-    keys.rest("b")
+    keys.taken("a", refused=["b"])
     clock.now += 59.9
-    assert keys.candidates() == ["a"]
+    assert keys.candidates() == ["a", "b"]
     clock.now += 0.1
-    assert sorted(keys.candidates()) == ["a", "b"]
+    assert {keys.candidates()[0] for _ in range(100)} == {"a", "b"}
 
 
-def test_when_all_rest_the_one_whose_rest_ends_first_is_tried() -> None:
+def test_those_that_rest_are_tried_in_the_order_in_which_their_rest_ends() -> None:
     clock = Clock()
     keys = pool(clock, "a", "b", "c")
-    for key in "bca":
-        keys.rest(key)
-        clock.now += 1
-    assert keys.candidates() == ["b"]
+    keys.taken("a", refused=["c"])
+    clock.now += 1
+    keys.taken("a", refused=["b"])
+    assert keys.candidates() == ["a", "c", "b"]
 
 
-def test_an_only_key_is_always_tried() -> None:
-    keys = pool(Clock(), "a")
-    keys.rest("a")
-    assert keys.candidates() == ["a"]
+def test_a_key_that_is_taken_rests_no_longer() -> None:
+    keys = pool(Clock(), "a", "b")
+    keys.taken("a", refused=["b"])
+    keys.taken("b", refused=["a"])
+    assert keys.candidates() == ["b", "a"]

@@ -165,6 +165,14 @@ class BrokerUnavailable(ServiceError):
         super().__init__(ErrorCode.BROKER_UNAVAILABLE)
 
 
+class PublishRefused(BrokerUnavailable):
+    """The broker answered, and does not take the message: the queue is full."""
+
+
+class Unroutable(BrokerUnavailable):
+    """The broker answered, and there is no queue that the message could go to."""
+
+
 class CacheUnavailable(ServiceError):
     """The cache did not answer in time, or answered with an error."""
 

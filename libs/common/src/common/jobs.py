@@ -131,6 +131,10 @@ class Record(Frozen):
         """The record of a job that will never be answered, which can be read for `ttl_s` seconds from now."""
         return self._finished(Status.FAILED, ttl_s, {"error": error})
 
+    def lasting(self, ttl_s: float) -> Self:
+        """The record with `ttl_s` seconds from now to be read in."""
+        return self.model_copy(update={"expires_at": math.ceil(time.time() + ttl_s)})
+
     def _finished(self, status: Status, ttl_s: float, outcome: dict[str, Any]) -> Self:
         now = time.time()
         times = {"completed_at": int(now), "expires_at": math.ceil(now + ttl_s)}

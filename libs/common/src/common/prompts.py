@@ -93,6 +93,8 @@ class JobRequest(Closed):
             raise problem_with("msg", "a prompt is required: one of msg, messages, template")
         if len(forms) > 1:
             raise problem_with(forms[1], f"give either {forms[0]} or {forms[1]}, not both")
+        if len(self.messages or ()) + (self.options.system is not None) > MAX_MESSAGES:
+            raise problem_with("messages", f"must be at most {MAX_MESSAGES}, the system message among them")
         if self.inputs is not None and self.template is None:
             raise problem_with("inputs", "inputs go with a template")
         return self

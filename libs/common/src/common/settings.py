@@ -120,6 +120,12 @@ class StoreSettings(Settings):
     store_timeout_s: Timeout = 3
 
 
+class TimeoutSettings(Settings):
+    """The one number that a call's timeout, the time to drain and the grace of a pod follow from."""
+
+    job_timeout_s: float = Field(default=300, gt=0, le=86_400)
+
+
 class DeadlineSettings(Settings):
     """The longest that a job may take, waiting and work together."""
 

@@ -12,12 +12,14 @@ from aiohttp import web
 from prometheus_client.aiohttp import make_aiohttp_handler
 
 from common import metrics
-from common.errors import ErrorCode, ServiceError
+from common.errors import ErrorCode, InvalidRequest, ServiceError
 from common.lifecycle import CannotStart
 
 log = structlog.get_logger()
 
 MAX_BODY_BYTES = 256 * 1024
+#: Seconds after which it may be worth to ask again, for an answer or after a 503.
+RETRY_AFTER_S = 2
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 #: Returns if a server answers; raises a ServiceError otherwise.
@@ -53,6 +55,9 @@ async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         except Exception as error:  # noqa: BLE001 (whatever it is, the client gets an answer and the log the cause)
             response = error_response(_as_service_error(error), request_id, _headers_of(error))
     response.headers["X-Request-Id"] = request_id
+    if not request.content.is_eof():
+        # Refused before its body has arrived: the connection is of no use for another request.
+        response.force_close()
     route = _route(request)
     metrics.HTTP_REQUESTS.labels(route, request.method if route != "other" else "other", response.status).inc()
     metrics.HTTP_SECONDS.labels(route).observe(time.perf_counter() - started)
@@ -69,7 +74,7 @@ def error_response(
     body = {**(envelope or {}), "error": error.body(request_id).model_dump()}
     response = web.json_response(body, status=error.http_status, headers=headers)
     if error.http_status == 503:
-        response.headers["Retry-After"] = "2"
+        response.headers["Retry-After"] = str(RETRY_AFTER_S)
     if error.http_status == 401:
         response.headers["WWW-Authenticate"] = "Bearer"
     return response
@@ -88,6 +93,8 @@ async def json_body(request: web.Request) -> bytes:
         return await request.read()
     except web.HTTPRequestEntityTooLarge as error:
         raise ServiceError(ErrorCode.TOO_LARGE, f"The request body is larger than {MAX_BODY_BYTES} bytes.") from error
+    except web.RequestPayloadError as error:
+        raise InvalidRequest("the body is not what its headers say") from error
 
 
 def admin_application(checks: Mapping[str, Check], stop: asyncio.Event) -> web.Application:
@@ -97,7 +104,8 @@ def admin_application(checks: Mapping[str, Check], stop: asyncio.Event) -> web.A
         return web.json_response({"status": "ok"})
 
     async def readiness(_request: web.Request) -> web.Response:
-        results = {name: await _result_of(check) for name, check in checks.items()}
+        answers = await asyncio.gather(*(_result_of(check) for check in checks.values()))
+        results = dict(zip(checks, answers, strict=True))
         ready = not stop.is_set() and all(result == "ok" for result in results.values())
         status = "ok" if ready else "unavailable"
         return web.json_response({"status": status, "checks": results}, status=200 if ready else 503)

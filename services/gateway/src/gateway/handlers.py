@@ -8,13 +8,10 @@ from common import metrics
 from common.auth import Clients
 from common.errors import ServiceError
 from common.jobs import Record
-from common.web import REQUEST_ID, error_response, json_body, json_bytes
+from common.web import REQUEST_ID, RETRY_AFTER_S, error_response, json_body, json_bytes
 from gateway.acceptance import Acceptance, Origin
 from gateway.schemas import Submission, read_predict_start, read_submission
 from gateway.settings import GatewaySettings
-
-#: Seconds after which a first look at the result may be worth it.
-RETRY_AFTER_S = 2
 
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 

@@ -1,11 +1,7 @@
 """What the gateway can be told."""
 
-from pydantic import Field
-
-from common.settings import BrokerSettings, CacheSettings, DeadlineSettings, PublicHttpSettings
+from common.settings import BrokerSettings, CacheSettings, DeadlineSettings, PublicHttpSettings, TimeoutSettings
 
 
-class GatewaySettings(PublicHttpSettings, BrokerSettings, CacheSettings, DeadlineSettings):
+class GatewaySettings(PublicHttpSettings, BrokerSettings, CacheSettings, TimeoutSettings, DeadlineSettings):
     """The gateway's environment."""
-
-    job_timeout_s: float = Field(default=300, gt=0, le=86_400)

@@ -39,9 +39,9 @@ async def serve(settings: WorkerSettings) -> None:
         async with (
             serving(admin, settings.http_host, settings.admin_port, 1),
             background(lease.show_life(cache, owner), queue_depth.sample(broker)),
-            background(_begin(settings, broker, cache, store, consumer, owner)),
         ):
-            await stop.wait()
+            async with background(_begin(settings, broker, cache, store, consumer, owner)):
+                await stop.wait()
             log.info("stopping")
             await broker.stop_consuming()
             await consumer.drain(settings.drain_s)

@@ -41,6 +41,10 @@ _KEY_STATUSES = frozenset({401, 402, 403})
 #: What the store's documents, 16 MB at most, can surely hold.
 MAX_OUTPUT_CHARS = 2_000_000
 
+OPENAI_URL = "https://api.openai.com/v1"
+#: Seconds; an upstream that cannot be reached in this time is away.
+CONNECT_TIMEOUT_S = 10
+
 _UNUSED_KEY = "none"
 
 
@@ -54,11 +58,10 @@ class Answer:
 
 
 class UpstreamFailure(ServiceError):
-    """The model gave no answer. `retry_after_s` is what the upstream asked for, in seconds."""
+    """The model gave no answer; maybe because of the key, and another would get one."""
 
-    def __init__(self, code: ErrorCode, retry_after_s: float | None = None, *, blames_key: bool = False) -> None:
+    def __init__(self, code: ErrorCode, *, blames_key: bool = False) -> None:
         super().__init__(code)
-        self.retry_after_s = retry_after_s
         self.blames_key = blames_key
 
 
@@ -70,11 +73,13 @@ class Completion:
 
     def __init__(self, settings: WorkerSettings) -> None:
         keys = [key.get_secret_value() for key in settings.openai_api_key] or [_UNUSED_KEY]
+        metrics.model_label(settings.openai_model)  # the first to get a label of its own
         self._keys = KeyPool(keys, settings.openai_key_rest_s)
         self._clients = {
             key: AsyncOpenAI(
                 api_key=key,
-                base_url=settings.openai_base_url,
+                # Given always: from an empty variable the client would take an empty URL.
+                base_url=settings.openai_base_url or OPENAI_URL,
                 max_retries=0,
                 timeout=settings.job_timeout_s,
             )
@@ -87,10 +92,11 @@ class Completion:
         A key that the upstream refuses is set aside and the next one tried: a refusal costs nothing.
         """
         started = time.perf_counter()
-        result = "completed"
+        result = "broken"
         try:
             async with asyncio.timeout(timeout_s):
                 answer = await self._with_living_key(prompt, model, options)
+            result = "completed"
         except TimeoutError as error:
             result = ErrorCode.UPSTREAM_TIMEOUT
             raise UpstreamFailure(ErrorCode.UPSTREAM_TIMEOUT) from error
@@ -111,17 +117,20 @@ class Completion:
             await client.close()
 
     async def _with_living_key(self, prompt: list[ChatMessage], model: str, options: Options) -> Answer:
-        refusal: UpstreamFailure | None = None
+        refused: dict[str, UpstreamFailure] = {}
         for key in self._keys.candidates():
             try:
-                return await _call(self._clients[key], prompt, model, options)
+                answer = await _call(self._clients[key], prompt, model, options)
             except UpstreamFailure as failure:
                 if not failure.blames_key:
                     raise
-                self._keys.rest(key)
                 log.warning("upstream_key_refused", code=failure.code, keys=len(self._clients))
-                refusal = failure
-        raise refusal or UpstreamFailure(ErrorCode.UPSTREAM_REJECTED)
+                refused[key] = failure
+            else:
+                self._keys.taken(key, refused)
+                return answer
+        # The first to be asked was a living key, if there is one, and knows best.
+        raise next(iter(refused.values()))
 
 
 async def _call(client: AsyncOpenAI, prompt: list[ChatMessage], model: str, options: Options) -> Answer:
@@ -155,14 +164,7 @@ def _failure_of(error: openai.APIStatusError) -> UpstreamFailure:
     default = ErrorCode.UPSTREAM_UNAVAILABLE if status >= 500 else ErrorCode.UPSTREAM_REJECTED
     code = _BY_ERROR_CODE.get(error.code or "") or _BY_STATUS.get(status, default)
     blames_key = status in _KEY_STATUSES or code is ErrorCode.UPSTREAM_QUOTA
-    return UpstreamFailure(code, _retry_after_s(error), blames_key=blames_key)
-
-
-def _retry_after_s(error: openai.APIStatusError) -> float | None:
-    try:
-        return max(0.0, float(error.response.headers.get("retry-after", "")))
-    except ValueError:
-        return None
+    return UpstreamFailure(code, blames_key=blames_key)
 
 
 def _answer_of(completion: ChatCompletion, asked_model: str) -> Answer:

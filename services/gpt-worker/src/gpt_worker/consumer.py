@@ -72,7 +72,7 @@ class Consumer:
         except Exception:
             log.exception("delivery_not_settled")
             await self._settlement.release(result)
-            await delivery.give_back()
+            await self._settlement.bury(delivery)
 
     def _let_go(self, task: asyncio.Task[None]) -> None:
         self._in_hand.discard(task)

@@ -33,4 +33,6 @@ async def keep_trying(operation: Callable[[], Awaitable[Value]]) -> Value:
 
 def _tell(state: RetryCallState) -> None:
     error = state.outcome.exception() if state.outcome else None
-    log.warning("waiting_for_server", code=getattr(error, "code", None), tries=state.attempt_number)
+    # The name alone: a driver's text may hold a password.
+    cause = type(error.__cause__).__name__ if error else None
+    log.warning("waiting_for_server", code=getattr(error, "code", None), cause=cause, tries=state.attempt_number)

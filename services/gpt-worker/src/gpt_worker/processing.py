@@ -89,10 +89,12 @@ class Processing:
         if taken.claim is Claim.FINISHED:
             return Result(Outcome.ALREADY_FINISHED, job.id, taken.record)
         if taken.claim is Claim.LEASED:
-            return _again(Outcome.LEASED, job.record, job.attempts_before)
-        record = taken.record or job.record
+            return self._leased(job)
+        # What the cache holds may be what a reader has made of the id alone; the message knows the job.
+        seen = taken.record
+        record = job.record.model_copy(update={"started_at": seen.started_at}) if seen else job.record
         # A job that is queued in the cache and comes for the first time cannot be in the store yet.
-        if redelivered or taken.record is None or record.status is not Status.QUEUED:
+        if redelivered or seen is None or seen.status is not Status.QUEUED:
             saved = await keep_trying(lambda: self._store.find(job.id))
             if saved is not None and saved.expires_at > time.time():
                 return Result(Outcome.ALREADY_FINISHED, job.id, saved)
@@ -102,12 +104,23 @@ class Processing:
             return self._gave_up(Outcome.EXHAUSTED, record, ErrorCode.ATTEMPTS_EXHAUSTED)
         return await self._attempt(job, record, taken.attempt)
 
+    def _leased(self, job: Job) -> Result:
+        """Another delivery of the job is being worked on; long after its deadline, nothing is any more."""
+        if time.time() >= job.record.expires_at:
+            return self._gave_up(Outcome.DEADLINE_EXCEEDED, job.record, ErrorCode.DEADLINE_EXCEEDED)
+        return _again(Outcome.LEASED, job.record, job.attempts_before)
+
     async def _attempt(self, job: Job, record: Record, attempt: int) -> Result:
         """Call the model once, with the lease in hand."""
         model = job.options.model or self._settings.openai_model
         started = record.started(attempt, model)
+        lifetime_s = started.expires_at - time.time()
+        if not await keep_trying(lambda: self._cache.advance(started, lifetime_s)):
+            # It has become terminal meanwhile; the next delivery will find it so.
+            return _again(Outcome.LEASED, record, attempt)
         now = time.time()
-        await keep_trying(lambda: self._cache.advance(started, started.expires_at - now))
+        if now >= started.deadline_at:
+            return self._gave_up(Outcome.DEADLINE_EXCEEDED, started, ErrorCode.DEADLINE_EXCEEDED)
         metrics.ATTEMPTS.inc()
         if attempt == 1:
             metrics.QUEUE_SECONDS.observe(now - job.begun_at)

@@ -12,6 +12,7 @@ from common.settings import (
     Secrets,
     ServiceSettings,
     StoreSettings,
+    TimeoutSettings,
 )
 from common.validation import problem_with
 
@@ -19,7 +20,9 @@ from common.validation import problem_with
 SAVE_MARGIN_S = 15
 
 
-class WorkerSettings(ServiceSettings, BrokerSettings, CacheSettings, StoreSettings, DeadlineSettings):
+class WorkerSettings(
+    ServiceSettings, BrokerSettings, CacheSettings, StoreSettings, TimeoutSettings, DeadlineSettings
+):
     """The worker's environment."""
 
     openai_api_key: Secrets = ()
@@ -28,7 +31,6 @@ class WorkerSettings(ServiceSettings, BrokerSettings, CacheSettings, StoreSettin
     openai_key_rest_s: Lifetime = 300
 
     prefetch: int = Field(default=10, ge=1, le=65_535)
-    job_timeout_s: float = Field(default=300, gt=0, le=86_400)
     max_attempts: int = Field(default=5, ge=1, le=1000)
     result_store_ttl_s: Lifetime = 3600
 

@@ -8,11 +8,12 @@ import structlog
 from common import metrics
 from common.broker import Broker, Delivery
 from common.cache import Cache
+from common.errors import ErrorCode, PublishRefused
 from common.jobs import DEADLINE_MARGIN_S, Record
-from common.messages import Message
+from common.messages import REASON_HEADER, REASON_TEXT_HEADER, Message
 from common.store import Store
 from gpt_worker.keep_trying import keep_trying
-from gpt_worker.outcomes import ACTIONS, Destination, Result, Then
+from gpt_worker.outcomes import ACTIONS, Destination, Outcome, Result, Then
 from gpt_worker.settings import WorkerSettings
 
 log = structlog.get_logger()
@@ -32,7 +33,8 @@ class Settlement:
         action = ACTIONS[result.outcome]
         record = result.record
         if action.save and record is not None:
-            record = await self._save(record)
+            is_new = result.outcome is not Outcome.ALREADY_FINISHED
+            record = await self._save(record, self._settings.result_store_ttl_s if is_new else None)
         if action.reply and record is not None and delivery.message.reply_to is not None:
             await self._reply(delivery.message, delivery.message.reply_to, record)
         if action.send_to is not None:
@@ -46,14 +48,23 @@ class Settlement:
         metrics.DELIVERIES.labels(result.outcome).inc()
         log.info("delivery_settled", outcome=result.outcome)
 
-    async def _save(self, record: Record) -> Record:
-        """Store, then cache; the record that counts is the first one that was ever stored."""
+    async def _save(self, record: Record, ttl_s: float | None) -> Record:
+        """Store, then cache; the record that counts is the first one that was ever stored.
+
+        A new record can be read for `ttl_s` seconds from when it is stored, however long that took.
+        """
         reader_knows_by_id = record.created_at + self._settings.job_deadline_s + 2 * DEADLINE_MARGIN_S
-        saved = await keep_trying(lambda: self._store.save(record, keep_until=reader_knows_by_id))
-        ttl_s = min(self._settings.result_cache_ttl_s, saved.expires_at - time.time())
-        if ttl_s > 0:
-            await keep_trying(lambda: self._cache.advance(saved, ttl_s))
-        if saved is record:
+
+        async def store() -> Record:
+            lasting = record if ttl_s is None else record.lasting(ttl_s)
+            return await self._store.save(lasting, keep_until=reader_knows_by_id)
+
+        saved = await keep_trying(store)
+        left_s = saved.expires_at - time.time()
+        if left_s > 0:
+            cache_ttl_s = min(self._settings.result_cache_ttl_s, left_s)
+            await keep_trying(lambda: self._cache.advance(saved, cache_ttl_s))
+        if ttl_s is not None and saved.completed_at == record.completed_at:
             metrics.FINISHED.labels(saved.status, saved.error.code if saved.error else "").inc()
         return saved
 
@@ -65,7 +76,15 @@ class Settlement:
             correlation_id=message.correlation_id,
             timestamp=time.time(),
         )
-        await keep_trying(lambda: self._broker.publish_to(reply_to, reply, mandatory=False))
+
+        async def publish() -> None:
+            try:
+                await self._broker.publish_to(reply_to, reply, mandatory=False)
+            except PublishRefused:
+                # Whoever asked has let its queue fill up; our slots are not there to wait for it.
+                log.warning("reply_refused")
+
+        await keep_trying(publish)
 
     async def _send_on(self, message: Message, destination: Destination, result: Result) -> None:
         """Publish the message as it came, with the result's headers."""
@@ -73,6 +92,13 @@ class Settlement:
         queue = topology.wait if destination is Destination.WAIT else topology.dead
         sent = replace(message, headers={**message.headers, **result.headers})
         await keep_trying(lambda: self._broker.publish_to(queue.name, sent))
+
+    async def bury(self, delivery: Delivery) -> None:
+        """Put what we cannot settle among the dead letters, with nothing but its body, and acknowledge it."""
+        reason = {REASON_HEADER: ErrorCode.INTERNAL.value, REASON_TEXT_HEADER: "the delivery could not be settled"}
+        letter = Message(delivery.message.body, timestamp=time.time(), headers=reason)
+        await keep_trying(lambda: self._broker.publish_to(self._broker.topology.dead.name, letter))
+        await delivery.acknowledge()
 
     async def release(self, result: Result) -> None:
         """Give up the lease, if there is one. Left behind, it would lock the job as long as this worker lives."""

@@ -10,7 +10,7 @@ from aiohttp import ETag, web
 from common.auth import Clients
 from common.errors import InvalidRequest, ServiceError
 from common.jobs import EncodedRecord
-from common.web import REQUEST_ID, json_bytes
+from common.web import REQUEST_ID, RETRY_AFTER_S, json_bytes
 from result_reader.lookup import Lookup
 from result_reader.waiting import Waiting
 
@@ -19,9 +19,6 @@ MAX_IDS = 50
 
 #: As JSON writes a number that is not negative; float() alone would also take "nan", "1_0" and "١".
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?")
-
-#: Seconds after which looking again may be worth it, for clients that do not wait.
-RETRY_AFTER_S = 2
 
 
 class Handlers:

@@ -29,56 +29,53 @@ class Lookup:
     async def find(self, job_id: str, client: str) -> EncodedRecord:
         """The record's JSON.
 
-        Raises ServiceError: `job_not_found`, `job_expired`, or `store_unavailable` if it cannot be known.
+        Raises ServiceError: `job_not_found`, `job_expired`, or if it cannot be known `store_unavailable` or
+        `cache_unavailable`.
         """
         minted_at = self._ids.minted_at(job_id, client)
         if minted_at is None and not (self._foreign_ids and is_foreign(job_id)):
             metrics.LOOKUPS.labels("none").inc()
             raise ServiceError(ErrorCode.JOB_NOT_FOUND)
-        cached = await self._from_cache(job_id)
+        try:
+            cached = await self._cache.get(job_id)
+        except CacheUnavailable as unavailable:
+            log.warning("cache_passed_over", job_id=job_id)
+            # A foreign id that the store does not know may be one that only the cache knows.
+            record = await self._from_store(job_id) or self._by_id_alone(job_id, minted_at, unavailable)
+            return record.encoded()
         if cached is not None:
             metrics.LOOKUPS.labels("cache").inc()
             return cached
-        stored = await self._from_store(job_id)
-        if stored is not None:
-            metrics.LOOKUPS.labels("store").inc()
-            return stored
-        metrics.LOOKUPS.labels("none").inc()
-        return await self._by_id_alone(job_id, minted_at)
+        unknown = ServiceError(ErrorCode.JOB_NOT_FOUND)
+        record = await self._from_store(job_id) or self._by_id_alone(job_id, minted_at, unknown)
+        await self._refill(record)
+        return record.encoded()
 
-    async def _from_cache(self, job_id: str) -> EncodedRecord | None:
-        try:
-            return await self._cache.get(job_id)
-        except CacheUnavailable:
-            log.warning("cache_passed_over", job_id=job_id)
-            return None
-
-    async def _from_store(self, job_id: str) -> EncodedRecord | None:
-        """The record from the store, which goes back into the cache for the time that it has left."""
+    async def _from_store(self, job_id: str) -> Record | None:
         record = await self._store.find(job_id)
         if record is None:
             return None
-        left_s = record.expires_at - time.time()
-        if left_s <= 0:
-            metrics.LOOKUPS.labels("store").inc()
+        metrics.LOOKUPS.labels("store").inc()
+        if record.expires_at <= time.time():
             raise ServiceError(ErrorCode.JOB_EXPIRED)
-        await self._refill(record, min(left_s, self._cache_ttl_s))
-        return record.encoded()
+        return record
 
-    async def _by_id_alone(self, job_id: str, minted_at: float | None) -> EncodedRecord:
-        """What is to be said of a job that neither the cache nor the store knows."""
+    def _by_id_alone(self, job_id: str, minted_at: float | None, otherwise: ServiceError) -> Record:
+        """What is to be said of a job that has no record: if we minted its id, it was accepted and waits."""
+        metrics.LOOKUPS.labels("none").inc()
         if minted_at is None:
-            raise ServiceError(ErrorCode.JOB_NOT_FOUND)
+            raise otherwise
         record = Record.queued(job_id, minted_at, minted_at + self._longest_deadline_s)
-        left_s = record.expires_at - time.time()
-        if left_s <= 0:
+        if record.expires_at <= time.time():
             raise ServiceError(ErrorCode.JOB_EXPIRED)
-        # So that the next poll of a job that waits does not reach the store again.
-        await self._refill(record, left_s)
-        return record.encoded()
+        return record
 
-    async def _refill(self, record: Record, ttl_s: float) -> None:
+    async def _refill(self, record: Record) -> None:
+        """Put the record into the cache, so that the next poll does not reach the store."""
+        left_s = record.expires_at - time.time()
         try:
-            await self._cache.advance(record, ttl_s)
+            ttl_s = min(left_s, self._cache_ttl_s) if record.is_terminal else left_s
+            # Over nothing only: what the store knew may be a failure that has begun anew meanwhile.
+            await self._cache.advance(record, ttl_s, over_nothing=True)
         except CacheUnavailable:
             log.warning("cache_not_refilled", job_id=record.id)

@@ -97,6 +97,7 @@ def _result() -> Schema:
                 ErrorCode.JOB_NOT_FOUND,
                 ErrorCode.JOB_EXPIRED,
                 ErrorCode.STORE_UNAVAILABLE,
+                ErrorCode.CACHE_UNAVAILABLE,
             ),
         },
     }

@@ -6,7 +6,7 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from common.auth import Clients
-from common.errors import InvalidRequest, ServiceError, StoreUnavailable
+from common.errors import CacheUnavailable, InvalidRequest, ServiceError, StoreUnavailable
 from common.jobs import Record, Status
 from common.validation import first_problem
 from common.web import json_body
@@ -36,7 +36,7 @@ class PredictQuery:
         """The state of a job, for the original's mini-program."""
         try:
             found = await self._lookup.find(_req_id(await json_body(request)), self._clients.of_predict())
-        except StoreUnavailable:
+        except (CacheUnavailable, StoreUnavailable):
             # "Done" would make the client give up a job that may be well.
             return web.json_response(_PENDING)
         except ServiceError as error:

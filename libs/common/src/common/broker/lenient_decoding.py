@@ -15,7 +15,7 @@ Decoder = Callable[[bytes], tuple[int, Any]]
 
 
 def tolerate_unreadable_properties() -> None:
-    """From now on, an unreadable timestamp is None, a string has replacement characters, a table is empty."""
+    """From now on, an unreadable timestamp is None, a string lacks what is not UTF-8, a table is empty."""
     timestamp = _or_else(decode.timestamp, lambda _: (8, None))
     table = _or_else(decode.field_table, _skipped_table)
     decode.METHODS.update({"timestamp": timestamp, "table": table, "shortstr": _short_string})
@@ -38,5 +38,6 @@ def _skipped_table(value: bytes) -> tuple[int, Any]:
 
 
 def _short_string(value: bytes) -> tuple[int, str]:
+    """Never longer than it was: replacement characters would make it too long to be published again."""
     end = 1 + value[0]
-    return end, value[1:end].decode("utf-8", "replace")
+    return end, value[1:end].decode("utf-8", "ignore")

@@ -1,0 +1,97 @@
+"""What goes over the connection, and how it fails: our messages as aio-pika's, and its errors as ours."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+import aio_pika
+import structlog
+from aio_pika.abc import AbstractIncomingMessage
+from aio_pika.exceptions import AMQPError, ChannelInvalidStateError, DeliveryError, PublishError
+
+from common.broker.lenient_decoding import tolerate_unreadable_properties
+from common.errors import BrokerUnavailable, PublishRefused, Unroutable
+from common.messages import HeaderValue, Message
+
+log = structlog.get_logger()
+
+tolerate_unreadable_properties()
+
+# ChannelInvalidStateError, which is what a publish on a lost connection raises, is no AMQPError.
+_FAILURES = (AMQPError, ChannelInvalidStateError, OSError, TimeoutError)
+
+
+class Delivery:
+    """A message that is ours until we settle it, once."""
+
+    def __init__(self, incoming: AbstractIncomingMessage) -> None:
+        self._incoming = incoming
+        self.redelivered = bool(incoming.redelivered)
+        self.message = Message(
+            body=incoming.body,
+            message_id=incoming.message_id,
+            correlation_id=incoming.correlation_id,
+            reply_to=incoming.reply_to,
+            timestamp=incoming.timestamp.timestamp() if incoming.timestamp else None,
+            headers=plain(incoming.headers),
+        )
+
+    async def acknowledge(self) -> None:
+        """Say that the message is dealt with. If the connection is lost the broker will deliver it again."""
+        await self._settle(self._incoming.ack)
+
+    async def give_back(self) -> None:
+        """Let the broker deliver the message to somebody else."""
+        await self._settle(self._incoming.nack)
+
+    async def _settle(self, settle: Callable[[], Any]) -> None:
+        try:
+            with translated():
+                await settle()
+        except BrokerUnavailable:
+            log.warning("delivery_not_settled", job_id=self.message.message_id)
+
+
+@asynccontextmanager
+async def in_time(timeout_s: float) -> AsyncIterator[None]:
+    """Turn every way in which the broker can fail us, silence among them, into BrokerUnavailable."""
+    with translated():
+        async with asyncio.timeout(timeout_s):
+            yield
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    try:
+        yield
+    except PublishError as error:
+        raise Unroutable from error
+    except DeliveryError as error:
+        raise PublishRefused from error
+    except _FAILURES as error:
+        raise BrokerUnavailable from error
+    except asyncio.CancelledError as error:
+        # aiormq cancels those who wait on a connection that it gives up: then nobody has cancelled us.
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
+        raise BrokerUnavailable from error
+
+
+def outgoing(message: Message) -> aio_pika.Message:
+    return aio_pika.Message(
+        body=message.body,
+        headers=dict(message.headers),
+        content_type="application/json",
+        delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
+        message_id=message.message_id,
+        correlation_id=message.correlation_id,
+        reply_to=message.reply_to,
+        timestamp=message.timestamp,
+    )
+
+
+def plain(headers: Mapping[str, Any]) -> dict[str, HeaderValue]:
+    """The headers that a publisher set; those of the broker's own book-keeping are tables."""
+    return {name: value for name, value in headers.items() if isinstance(value, str | int | float | bool | None)}
