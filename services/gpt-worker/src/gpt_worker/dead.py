@@ -133,10 +133,15 @@ async def _purge(inspection: Inspection, selection: Selection) -> int:
 
 
 async def _selected(inspection: Inspection, selection: Selection) -> AsyncIterator[DeadLetter]:
+    passed_over = 0
     async for delivery in inspection.deliveries():
         letter = DeadLetter(delivery)
         if letter in selection:
             yield letter
+        else:
+            passed_over += 1
+    if passed_over == MOST_IN_HAND:
+        tell(f"{PROGRAM}: there are more than {MOST_IN_HAND} others in front, and behind those nobody has looked")
 
 
 def _is_wanted(selection: Selection) -> bool:
