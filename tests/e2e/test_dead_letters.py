@@ -2,16 +2,19 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
+import redis.asyncio
 from aiohttp import ClientSession
 
+from common.ids import JobIds
 from stack import replies
 from stack.model_stub import ModelStub
-from tests.client import Application, Client
-from tests.deployment import Deployment
+from tests.client import Application, Client, ask
+from tests.deployment import JOB_ID_KEY, Deployment, Place
 from tests.operators import INVALID, Operator, died, failed_jobs
 from tests.waiting import eventually
 
@@ -121,6 +124,44 @@ async def test_a_replayed_message_is_the_one_that_was_published(
     assert (await operator.dead("replay", "mine")).status == 0
     record = await impatient.result("mine")
     assert (record["metadata"], record["payload"]) == ({"a": "b"}, [1])
+
+
+async def test_a_job_older_than_any_deadline_is_replayed_even_if_the_cache_has_lost_it(
+    deployment: Deployment, application: Application, operator: Operator, stub: ModelStub, place: Place
+) -> None:
+    old = JobIds([JOB_ID_KEY]).mint(now=time.time() - 86_400)
+    stub.respond = replies.status(500)
+    patient = deployment.worker(MAX_ATTEMPTS="1", JOB_DEADLINE_S="100000")
+    await application.publish({"id": old, "msg": "hello"})
+    await died(application, 1)
+    patient.process.stop()
+
+    assert (await operator.dead("replay", old)).status == 0
+    async with redis.asyncio.Redis.from_url(place.environment["REDIS_URL"]) as cache:
+        assert await cache.delete(f"{place.environment['REDIS_PREFIX']}job:{old}") == 1
+    stub.respond = replies.echo()
+    reader = deployment.reader()
+    deployment.worker()
+
+    async def answered() -> bool:
+        url = reader.url.with_path(f"/v1/results/{old}")
+        async with ClientSession() as http:
+            answer = await ask(http, "GET", url)
+        return answer.status == 200 and answer.body["status"] == "completed"
+
+    await eventually(answered)
+
+
+async def test_a_job_whose_workers_died_is_listed_with_its_attempts(
+    deployment: Deployment, application: Application, operator: Operator
+) -> None:
+    deployment.worker(MAX_ATTEMPTS="3")
+    await application.publish({"id": "hard", "msg": "hello"}, headers={"x-attempt": 3})
+    await died(application, 1)
+
+    (listed,) = await operator.listed()
+
+    assert (listed["code"], listed["attempts"]) == ("attempts_exhausted", 3)
 
 
 async def test_those_with_a_code_are_replayed_and_the_others_stay(

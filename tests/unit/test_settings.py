@@ -167,3 +167,8 @@ def test_an_empty_variable_is_an_unset_one(monkeypatch: pytest.MonkeyPatch, name
 def test_every_kind_of_good_url_is_taken(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     monkeypatch.setenv("MONGO_URL", url)
     assert settings.load(ReaderSettings, "a-service").mongo_url.get_secret_value() == url
+
+
+def test_the_log_level_may_be_in_lower_case(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOG_LEVEL", "debug")
+    assert settings.load(ReaderSettings, "a-service").log_level == "DEBUG"

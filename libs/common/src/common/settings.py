@@ -5,7 +5,7 @@ Everything comes from environment variables that are named like the fields, in u
 
 import re
 import sys
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -69,6 +69,10 @@ def _api_keys(value: Any) -> Any:
 ApiKeys = Annotated[tuple[ApiKey, ...], NoDecode, BeforeValidator(_api_keys)]
 
 
+def _upper_case(value: Any) -> Any:
+    return value.upper() if isinstance(value, str) else value
+
+
 class Settings(BaseSettings):
     """How all settings are read: once, from the environment, where an empty variable is an unset one."""
 
@@ -80,7 +84,7 @@ class Settings(BaseSettings):
 class ServiceSettings(Settings):
     """What every service has."""
 
-    log_level: Annotated[str, Field(pattern="^(DEBUG|INFO|WARNING|ERROR)$")] = "INFO"
+    log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(_upper_case)] = "INFO"
     http_host: str = "0.0.0.0"  # noqa: S104 (a container is reached from outside)
     admin_port: int = Field(default=9090, ge=1, le=65535)
 

@@ -101,6 +101,7 @@ class Processing:
         if time.time() >= record.deadline_at:
             return self._gave_up(Outcome.DEADLINE_EXCEEDED, record, ErrorCode.DEADLINE_EXCEEDED)
         if taken.attempt > self._settings.max_attempts:
+            record = record.model_copy(update={"attempt": taken.attempt - 1})
             return self._gave_up(Outcome.EXHAUSTED, record, ErrorCode.ATTEMPTS_EXHAUSTED)
         return await self._attempt(job, record, taken.attempt)
 
