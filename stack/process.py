@@ -26,7 +26,7 @@ class Process:
     Start it in the main thread: it is ended when the thread that started it is.
 
         with Process(servers.redis(directory, port), log) as redis:
-            redis.signal(signal.SIGSTOP)
+            redis.freeze()
     """
 
     def __init__(self, program: Program, log: Path, *, ready_within_s: float = 60.0) -> None:
@@ -92,6 +92,15 @@ class Process:
         """Send it to the program and to those of its children that stay in its group."""
         os.killpg(self.pid, number)
 
+    def freeze(self) -> None:
+        """SIGSTOP; returns when every thread stands still, so that nothing is answered any more."""
+        self.signal(signal.SIGSTOP)
+        while any(_state(task) != "T" for task in Path(f"/proc/{self.pid}/task").iterdir()):
+            time.sleep(0.005)
+
+    def thaw(self) -> None:
+        self.signal(signal.SIGCONT)
+
     def wait(self, timeout_s: float) -> int:
         """Its exit status, once it has ended by itself; subprocess.TimeoutExpired when it does not."""
         if self._child is None:
@@ -122,3 +131,8 @@ class Process:
     def _complaint(self, what: str) -> str:
         tail = "\n".join(self.output().splitlines()[-25:])
         return f"{self.program.name} {what}; the end of {self.log}:\n{tail}"
+
+
+def _state(task: Path) -> str:
+    """One letter, as in ps; it follows the name, which is in parentheses and may hold anything."""
+    return (task / "stat").read_text().rpartition(")")[2].split()[0]

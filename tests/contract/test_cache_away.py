@@ -1,6 +1,5 @@
 """A cache that does not answer is said to be unavailable, within the timeout."""
 
-import signal
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -59,11 +58,11 @@ async def test_a_cache_that_is_frozen(
 ) -> None:
     cache = await new_cache(own_redis.program.url, TIMEOUT_S)
     await cache.ping()
-    own_redis.signal(signal.SIGSTOP)
+    own_redis.freeze()
     try:
         await unavailable_in_time(call(cache))
     finally:
-        own_redis.signal(signal.SIGCONT)
+        own_redis.thaw()
 
 
 async def test_a_cache_that_comes_back_is_used_again(new_cache: NewCache, own_redis: Process) -> None:

@@ -1,6 +1,5 @@
 """A store that does not answer is said to be unavailable, within the timeout."""
 
-import signal
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -50,11 +49,11 @@ async def test_a_store_that_is_frozen(
 ) -> None:
     store = await new_store(own_mongodb.program.url, TIMEOUT_S)
     await store.ping()
-    own_mongodb.signal(signal.SIGSTOP)
+    own_mongodb.freeze()
     try:
         await unavailable_in_time(call(store))
     finally:
-        own_mongodb.signal(signal.SIGCONT)
+        own_mongodb.thaw()
 
 
 async def test_a_store_that_comes_back_is_used_again(new_store: NewStore, own_mongodb: Process) -> None:

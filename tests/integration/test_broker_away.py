@@ -1,6 +1,5 @@
 """A broker that does not answer is said to be unavailable, within the timeout; one that comes back is used again."""
 
-import signal
 import time
 from collections.abc import Awaitable, Callable, Iterator
 
@@ -46,11 +45,11 @@ async def test_a_broker_that_is_frozen(
 ) -> None:
     broker = await new_broker(own_rabbitmq.program.url, TIMEOUT_S)
     await broker.connect()
-    own_rabbitmq.signal(signal.SIGSTOP)
+    own_rabbitmq.freeze()
     try:
         await unavailable_in_time(call(broker))
     finally:
-        own_rabbitmq.signal(signal.SIGCONT)
+        own_rabbitmq.thaw()
     await eventually_published(broker)
 
 
