@@ -70,7 +70,7 @@ class Client:
 
     async def result(self, job_id: str) -> dict[str, Any]:
         """The job's terminal record."""
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(100):
             while True:
                 answer = await self.poll(job_id, wait=20)
                 assert answer.status == 200, answer.body
