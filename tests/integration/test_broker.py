@@ -47,6 +47,15 @@ async def test_a_job_that_no_queue_takes_finds_the_queue_declared_again(
     assert publisher.take(place.queue)[1] == FULL.body
 
 
+async def test_a_job_queue_that_became_another_one_refuses_the_job_and_not_the_service(
+    broker: Broker, publisher: Publisher, place: Place
+) -> None:
+    publisher.channel().queue_delete(place.queue)
+    publisher.channel().queue_declare(place.queue, durable=True, arguments={"x-max-length": 5})
+    with pytest.raises(BrokerUnavailable):
+        await broker.publish_job(FULL)
+
+
 async def test_a_full_job_queue_is_told_from_one_that_is_away(broker: Broker, publisher: Publisher) -> None:
     limits = {"x-max-length": 0, "x-overflow": "reject-publish"}
     full = publisher.channel().queue_declare("", exclusive=True, arguments=limits).method.queue

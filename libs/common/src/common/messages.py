@@ -5,6 +5,7 @@ worker can serve a newer publisher; what is known is validated by the same rules
 """
 
 import math
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,7 +15,7 @@ from pydantic import JsonValue, ValidationError
 from pydantic_core import from_json
 
 from common.errors import ErrorCode, ServiceError
-from common.ids import FOREIGN
+from common.ids import FOREIGN, unverified_time
 from common.prompts import ChatMessage, JobRequest, Options
 from common.validation import first_problem
 
@@ -117,6 +118,21 @@ def attempts_before(message: Message) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
         return 0
     return min(max(value, 0), MAX_ATTEMPTS_BEFORE)
+
+
+def created_at(job_id: str, message: Message, now: float) -> float:
+    """When the job came to be, in Unix seconds: as its id says, or its message; never later than `now`."""
+    return min(unverified_time(job_id) or message.timestamp or now, now)
+
+
+def dead_letter_headers(code: ErrorCode, text: str, attempts: int = 0) -> dict[str, HeaderValue]:
+    """What is written on a message that goes among the dead letters now."""
+    return {
+        REASON_HEADER: code.value,
+        REASON_TEXT_HEADER: text,
+        DEAD_SINCE_HEADER: int(time.time()),
+        ATTEMPT_HEADER: attempts,
+    }
 
 
 def replayed_at(message: Message) -> float | None:

@@ -68,6 +68,17 @@ def answer(description: str, schema: Schema, headers: Mapping[str, Schema] | Non
     }
 
 
+def envelope(model: Schema, *, is_ok: bool, **others: Schema) -> Schema:
+    """The original's envelope, with the fields that `model` always has, and what else stands beside it."""
+    required = {"required": list(model)} if model else {}
+    described = {"type": "object", **required, **({"properties": model} if model else {})}
+    return {
+        "type": "object",
+        "required": ["isOk", "model", *others],
+        "properties": {"isOk": {"const": is_ok}, "model": described, **others},
+    }
+
+
 def errors(*codes: ErrorCode, schema: Schema | None = None) -> Schema:
     """The answers for some errors, by status."""
     by_status: dict[int, list[ErrorCode]] = {}

@@ -4,7 +4,7 @@ from typing import Any
 
 from common import openapi
 from common.errors import ErrorCode
-from common.openapi import Schema, answer, errors, reference
+from common.openapi import Schema, answer, envelope, errors, reference
 from common.templates import Templates
 from gateway.schemas import Submission
 from gateway.settings import GatewaySettings
@@ -16,24 +16,8 @@ _COMMON_ERRORS = (
     ErrorCode.UNSUPPORTED_MEDIA_TYPE,
     ErrorCode.BROKER_UNAVAILABLE,
 )
-_STARTED = {
-    "type": "object",
-    "required": ["isOk", "model"],
-    "properties": {
-        "isOk": {"const": True},
-        "model": {"type": "object", "required": ["reqId"], "properties": {"reqId": {"type": "string"}}},
-    },
-}
-_NOT_STARTED = {
-    "type": "object",
-    "required": ["isOk", "model", "errMsg", "error"],
-    "properties": {
-        "isOk": {"const": False},
-        "model": {"type": "object"},
-        "errMsg": {"type": "string"},
-        "error": reference("ErrorBody"),
-    },
-}
+_STARTED = envelope({"reqId": {"type": "string"}}, is_ok=True)
+_NOT_STARTED = envelope({}, is_ok=False, errMsg={"type": "string"}, error=reference("ErrorBody"))
 
 
 def document(templates: Templates) -> Schema:

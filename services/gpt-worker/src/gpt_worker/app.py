@@ -25,43 +25,43 @@ log = structlog.get_logger()
 async def serve(settings: WorkerSettings) -> None:
     """Work until told to stop; then finish what is in hand, and give back the rest."""
     stop = stop_event()
-    owner = lease.new_owner()
+    worker = lease.new_worker()
     async with (
         aclosing(Broker(settings, "gpt-worker")) as broker,
         aclosing(Cache(settings)) as cache,
         aclosing(Store(settings)) as store,
         aclosing(Completion(settings)) as completion,
     ):
-        processing = Processing(settings, owner, cache, store, completion)
+        processing = Processing(settings, worker, cache, store, completion)
         settlement = Settlement(settings, broker, cache, store)
         consumer = Consumer(settings.prefetch, processing, settlement)
         admin = admin_application({"broker": broker.check_consuming, "cache": cache.ping, "store": store.ping}, stop)
         async with (
             serving(admin, settings.http_host, settings.admin_port, 1),
-            background(lease.show_life(cache, owner), queue_depth.sample(broker)),
+            background(lease.show_life(cache, worker), queue_depth.sample(broker)),
         ):
-            async with background(_begin(settings, broker, cache, store, consumer, owner)):
+            async with background(_begin(settings, broker, cache, store, consumer, worker)):
                 await stop.wait()
             log.info("stopping")
             await broker.stop_consuming()
             await consumer.drain(settings.drain_s)
-        await _end(cache, owner)
+        await _end(cache, worker)
     log.info("stopped")
 
 
 async def _begin(
-    settings: WorkerSettings, broker: Broker, cache: Cache, store: Store, consumer: Consumer, owner: str
+    settings: WorkerSettings, broker: Broker, cache: Cache, store: Store, consumer: Consumer, worker: str
 ) -> None:
     """Wait for each server, then take deliveries; a worker that cannot save must not take any."""
     await broker.connect()
     await keep_trying(store.prepare)
-    await keep_trying(lambda: cache.show_life(owner))
+    await keep_trying(lambda: cache.show_life(worker))
     await keep_trying(lambda: broker.consume(settings.prefetch, consumer.receive))
     log.info("started", prefetch=settings.prefetch, admin_port=settings.admin_port)
 
 
-async def _end(cache: Cache, owner: str) -> None:
+async def _end(cache: Cache, worker: str) -> None:
     try:
-        await cache.show_death(owner)
+        await cache.show_death(worker)
     except CacheUnavailable:
         log.warning("leases_end_by_themselves")

@@ -11,16 +11,16 @@ from common.errors import CacheUnavailable
 log = structlog.get_logger()
 
 
-def new_owner() -> str:
+def new_worker() -> str:
     """A name that no other worker has, nor this one after a restart."""
     return uuid.uuid4().hex
 
 
-async def show_life(cache: Cache, owner: str) -> None:
+async def show_life(cache: Cache, worker: str) -> None:
     """Renew the sign of life for ever, three times within its lifetime."""
     while True:
         try:
-            await cache.show_life(owner)
+            await cache.show_life(worker)
         except CacheUnavailable:
             log.warning("sign_of_life_not_renewed")
         await asyncio.sleep(WORKER_TTL_S / 3)

@@ -14,7 +14,6 @@ from common import messages, metrics
 from common.broker import Delivery
 from common.cache import Cache, Claim, Lease
 from common.errors import ErrorCode, ServiceError
-from common.ids import unverified_time
 from common.jobs import Record, Status
 from common.messages import InvalidMessage, Message
 from common.prompts import ChatMessage, Options
@@ -70,7 +69,10 @@ class Processing:
         except Exception:
             # Given back, it would come again at once, and for ever.
             log.exception("message_broke_us")
-            return Result(Outcome.BROKEN, headers=_reason(ErrorCode.INTERNAL, "the message could not be read"))
+            return Result(
+                Outcome.BROKEN,
+                headers=messages.dead_letter_headers(ErrorCode.INTERNAL, "the message could not be read"),
+            )
         structlog.contextvars.bind_contextvars(job_id=job.id)
         lease = Lease(self._worker)
         try:
@@ -155,7 +157,7 @@ class Processing:
         """The job in a message; raises InvalidMessage."""
         parsed = messages.decode(message)
         now = time.time()
-        created_at = min(unverified_time(parsed.job_id) or message.timestamp or now, now)
+        created_at = messages.created_at(parsed.job_id, message, now)
         begun_at = min(messages.replayed_at(message) or created_at, now)
         latest = begun_at + self._settings.job_deadline_s
         try:
@@ -169,18 +171,19 @@ class Processing:
     def _invalid(self, message: Message, invalid: InvalidMessage) -> Result:
         """A message that cannot become an answer fails under its id, if that much of it can be read."""
         text = f"{invalid.param}: {invalid.message}" if invalid.param else invalid.message
-        log.warning("message_invalid", job_id=invalid.job_id, reason=text)
+        # Not the path of the field, which may hold a key of the publisher's own.
+        log.warning("message_invalid", job_id=invalid.job_id, reason=invalid.message)
         if invalid.job_id is None:
-            return Result(Outcome.INVALID, headers=_reason(invalid.code, text))
+            return Result(Outcome.INVALID, headers=messages.dead_letter_headers(invalid.code, text))
         now = time.time()
         record = Record.queued(invalid.job_id, min(message.timestamp or now, now), now)
         failed = record.failed(invalid.body(messages.request_id_of(message)), self._settings.result_store_ttl_s)
-        return Result(Outcome.INVALID, invalid.job_id, failed, _reason(invalid.code, text))
+        return Result(Outcome.INVALID, invalid.job_id, failed, messages.dead_letter_headers(invalid.code, text))
 
     def _gave_up(self, outcome: Outcome, record: Record, code: ErrorCode) -> Result:
         error = ServiceError(code)
         failed = record.failed(error.body(), self._settings.result_store_ttl_s)
-        return Result(outcome, record.id, failed, _reason(code, error.message, record.attempt))
+        return Result(outcome, record.id, failed, messages.dead_letter_headers(code, error.message, record.attempt))
 
 
 def _again(outcome: Outcome, record: Record, attempts: int) -> Result:
@@ -193,13 +196,3 @@ def _go_on_after_cancel() -> None:
     task = asyncio.current_task()
     if task is not None:
         task.uncancel()
-
-
-def _reason(code: ErrorCode, text: str, attempts: int = 0) -> dict[str, messages.HeaderValue]:
-    """What is written on a dead letter."""
-    return {
-        messages.REASON_HEADER: code.value,
-        messages.REASON_TEXT_HEADER: text,
-        messages.DEAD_SINCE_HEADER: int(time.time()),
-        messages.ATTEMPT_HEADER: attempts,
-    }

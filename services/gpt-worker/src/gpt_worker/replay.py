@@ -7,9 +7,9 @@ a dead letter: replaying it once more mends either.
 import time
 from enum import StrEnum
 
+from common import messages
 from common.broker import Inspection
 from common.cache import Cache
-from common.ids import unverified_time
 from common.jobs import Record, Status
 from common.settings import BrokerSettings, CacheSettings, DeadlineSettings, StoreSettings
 from common.store import Store
@@ -70,7 +70,7 @@ class Replay:
 
     def _queued(self, job_id: str, letter: DeadLetter, failed: Record | None, now: float) -> Record:
         """The record of the job's new life; the failed one knows best what there was before."""
-        created_at = min(unverified_time(job_id) or letter.message.timestamp or now, now)
+        created_at = messages.created_at(job_id, letter.message, now)
         deadline_at = now + self._deadline_s
         if failed is not None:
             return Record.queued(job_id, failed.created_at, deadline_at, failed.metadata, failed.payload)

@@ -10,7 +10,7 @@ from common.broker import Broker, Delivery
 from common.cache import Cache
 from common.errors import ErrorCode, PublishRefused
 from common.jobs import DEADLINE_MARGIN_S, Record
-from common.messages import REASON_HEADER, REASON_TEXT_HEADER, Message
+from common.messages import Message, dead_letter_headers
 from common.store import Store
 from gpt_worker.keep_trying import keep_trying
 from gpt_worker.outcomes import ACTIONS, Destination, Outcome, Result, Then
@@ -95,8 +95,8 @@ class Settlement:
 
     async def bury(self, delivery: Delivery) -> None:
         """Put what we cannot settle among the dead letters, with nothing but its body, and acknowledge it."""
-        reason = {REASON_HEADER: ErrorCode.INTERNAL.value, REASON_TEXT_HEADER: "the delivery could not be settled"}
-        letter = Message(delivery.message.body, timestamp=time.time(), headers=reason)
+        headers = dead_letter_headers(ErrorCode.INTERNAL, "the delivery could not be settled")
+        letter = Message(delivery.message.body, timestamp=time.time(), headers=headers)
         await keep_trying(lambda: self._broker.publish_to(self._broker.topology.dead.name, letter))
         await delivery.acknowledge()
 

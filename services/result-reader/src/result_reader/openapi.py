@@ -2,7 +2,7 @@
 
 from common import openapi
 from common.errors import ErrorCode
-from common.openapi import Schema, answer, errors, reference
+from common.openapi import Schema, answer, envelope, errors, reference
 from result_reader.handlers import MAX_IDS, MAX_WAIT_S
 
 _ETAG = {"ETag": {"description": "Changes whenever the record does.", "schema": {"type": "string"}}}
@@ -12,47 +12,14 @@ _UNKNOWN = {
     "properties": {"id": {"type": "string"}, "error": reference("ErrorBody")},
     "additionalProperties": False,
 }
+_TRUE = {"const": True}
 _QUERIED = {
     "oneOf": [
-        {
-            "description": "It waits or runs.",
-            "type": "object",
-            "required": ["isOk", "model"],
-            "properties": {
-                "isOk": {"const": True},
-                "model": {
-                    "type": "object",
-                    "required": ["pending"],
-                    "properties": {"pending": {"const": True}},
-                },
-            },
-        },
-        {
-            "description": "It is answered.",
-            "type": "object",
-            "required": ["isOk", "model"],
-            "properties": {
-                "isOk": {"const": True},
-                "model": {
-                    "type": "object",
-                    "required": ["done", "text"],
-                    "properties": {"done": {"const": True}, "text": {"type": "string"}},
-                },
-            },
-        },
+        {"description": "It waits or runs.", **envelope({"pending": _TRUE}, is_ok=True)},
+        {"description": "It is answered.", **envelope({"done": _TRUE, "text": {"type": "string"}}, is_ok=True)},
         {
             "description": "It failed, has expired, or never was; `errMsg` says which.",
-            "type": "object",
-            "required": ["isOk", "model", "errMsg"],
-            "properties": {
-                "isOk": {"const": False},
-                "model": {
-                    "type": "object",
-                    "required": ["done"],
-                    "properties": {"done": {"const": True}},
-                },
-                "errMsg": {"type": "string"},
-            },
+            **envelope({"done": _TRUE}, is_ok=False, errMsg={"type": "string"}),
         },
     ]
 }

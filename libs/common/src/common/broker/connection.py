@@ -38,7 +38,6 @@ class Broker:
         self._url = URL(settings.amqp_url.get_secret_value())
         self._name = name
         self._connection: AbstractRobustConnection | None = None
-        self._declaring: AbstractRobustChannel | None = None
         self._publishing: AbstractRobustChannel | None = None
         self._counting: AbstractRobustChannel | None = None
         self._consumer: tuple[AbstractRobustQueue, str] | None = None
@@ -104,19 +103,13 @@ class Broker:
         async def on_message(incoming: AbstractIncomingMessage) -> None:
             handle(Delivery(incoming))
 
-        async with self._deadline():
-            channel = await self._new_channel(self._connection)
-            try:
-                # Before consuming: a consumer that is there already would get everything at once.
-                await channel.set_qos(prefetch_count=prefetch)
-                queue = await channel.declare_queue(self.topology.queue, durable=True)
-                # A queue that was deleted is restored with the bindings made on this channel, and no others.
-                await queue.bind(self.topology.exchange, self.topology.queue)
-                self._consumer = (queue, await queue.consume(on_message))
-            except BaseException:
-                # Or a consumer that came to be after all would take deliveries beside the next one.
-                await _close(channel)
-                raise
+        async with self._deadline(), _new_channel(self._connection) as channel:
+            # Before consuming: a consumer that is there already would get everything at once.
+            await channel.set_qos(prefetch_count=prefetch)
+            queue = await channel.declare_queue(self.topology.queue, durable=True)
+            # A queue that was deleted is restored with the bindings made on this channel, and no others.
+            await queue.bind(self.topology.exchange, self.topology.queue)
+            self._consumer = (queue, await queue.consume(on_message))
 
     async def stop_consuming(self) -> None:
         """Take no more deliveries; those in hand can still be settled."""
@@ -151,18 +144,20 @@ class Broker:
             log.warning("broker_not_closed")
 
     async def _declare(self, connection: AbstractRobustConnection) -> None:
-        if self._counting is None:
-            self._counting = await self._new_channel(connection)
-        channel = self._declaring or await self._new_channel(connection)
-        self._declaring = channel
-        await self._declare_on(channel)
-        self._publishing = channel
+        async with _new_channel(connection) as counting, _new_channel(connection) as publishing:
+            await self._declare_on(publishing)
+        self._counting, self._publishing = counting, publishing
 
     async def _declare_again(self) -> None:
         if self._publishing is None:
             raise BrokerUnavailable
-        async with self._deadline():
-            await self._declare_on(self._publishing)
+        try:
+            async with self._deadline():
+                await self._declare_on(self._publishing)
+        except CannotStart as error:
+            # Somebody has made another queue of that name while we run; whoever submits hears 503.
+            log.warning("broker_misconfigured", reason=str(error))
+            raise BrokerUnavailable from error
 
     async def _declare_on(self, channel: AbstractRobustChannel) -> None:
         try:
@@ -178,12 +173,6 @@ class Broker:
                 f"the exchange {self.topology.exchange} or one of the queues {self.topology.queue}* exists "
                 "with other arguments: delete it, or set AMQP_EXCHANGE and AMQP_QUEUE"
             ) from error
-
-    async def _new_channel(self, connection: AbstractRobustConnection) -> AbstractRobustChannel:
-        # Without on_return_raises an unroutable message would look like a confirmed one.
-        channel = connection.channel(on_return_raises=True)
-        await channel.initialize()
-        return channel
 
     async def _publish(self, message: Message, exchange: str, routing_key: str, *, mandatory: bool) -> None:
         if self._publishing is None:
@@ -208,8 +197,20 @@ def _patient(url: URL) -> URL:
     return url.update_query({"heartbeat": HEARTBEAT_S, **url.query, **patience})
 
 
-async def _close(channel: AbstractRobustChannel) -> None:
-    """Close a channel that is of no use any more, whatever state it is in."""
-    with suppress(BrokerUnavailable):
-        async with in_time(RECONNECT_INTERVAL_S):
-            await channel.close()
+@asynccontextmanager
+async def _new_channel(connection: AbstractRobustConnection) -> AsyncIterator[AbstractRobustChannel]:
+    """A channel that stays open, unless what is done with it first fails.
+
+    Left open then, it would be restored with each reconnect, and its consumer would take deliveries beside
+    the next one.
+    """
+    # Without on_return_raises an unroutable message would look like a confirmed one.
+    channel = connection.channel(on_return_raises=True)
+    try:
+        await channel.initialize()
+        yield channel
+    except BaseException:
+        with suppress(BrokerUnavailable):
+            async with in_time(RECONNECT_INTERVAL_S):
+                await channel.close()
+        raise
