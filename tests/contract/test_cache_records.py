@@ -4,7 +4,7 @@ import pytest
 
 from common.cache import Cache, Lease
 from common.jobs import TERMINAL, Status
-from tests.contract.clients import NewCache, completed, job_id, queued, with_status
+from tests.contract.clients import NewCache, completed, queued, with_status
 from tests.waiting import eventually
 
 ALLOWED = {
@@ -54,35 +54,6 @@ async def test_a_refused_step_changes_no_time_to_live(cache: Cache) -> None:
     await cache.advance(record, 60)
     await cache.advance(queued(record.id), 0.2)
     await time_passes(cache, 0.2)
-    assert await cache.get(record.id) == record.encoded()
-
-
-async def test_a_withdrawn_record_is_gone(cache: Cache) -> None:
-    record = queued()
-    await cache.advance(record, 60)
-    await cache.withdraw(record.id)
-    assert await cache.get(record.id) is None
-    assert await cache.advance(queued(record.id), 60)
-
-
-async def test_withdrawing_nothing_is_no_error(cache: Cache) -> None:
-    await cache.withdraw(job_id())
-
-
-@pytest.mark.parametrize("status", [Status.IN_PROGRESS, *TERMINAL])
-async def test_what_a_worker_has_written_cannot_be_withdrawn(cache: Cache, status: Status) -> None:
-    record = with_status(queued(), status)
-    await cache.advance(record, 60)
-    await cache.withdraw(record.id)
-    assert await cache.get(record.id) == record.encoded()
-
-
-async def test_what_a_worker_has_taken_cannot_be_withdrawn(cache: Cache) -> None:
-    record = queued()
-    await cache.advance(record, 60)
-    await cache.show_life("a-worker")
-    await cache.take(record.id, Lease("a-worker", "1"), 0, 60)
-    await cache.withdraw(record.id)
     assert await cache.get(record.id) == record.encoded()
 
 

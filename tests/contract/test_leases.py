@@ -143,3 +143,67 @@ async def test_an_odd_x_attempt_gives_a_countable_attempt(cache: Cache, value: i
     first = (await cache.take(job, Lease("a", "1"), before, 60)).attempt
     await cache.release(job, Lease("a", "1"))
     assert 0 < first < (await cache.take(job, Lease("a", "1"), before, 60)).attempt
+
+
+async def test_a_worker_takes_over_from_itself_what_is_not_in_its_hands(cache: Cache) -> None:
+    job = job_id()
+    await living(cache, "a")
+    await cache.take(job, Lease("a", "forgotten"), 0, 60)
+    refused = await cache.take(job, Lease("a", "2"), 0, 60)
+    assert (refused.claim, refused.by_token) == (Claim.LEASED, "forgotten")
+    assert (await cache.take(job, Lease("a", "2"), 0, 60, instead_of="another")).claim is Claim.LEASED
+    taken = await cache.take(job, Lease("a", "2"), 0, 60, instead_of="forgotten")
+    assert (taken.claim, taken.attempt) == (Claim.TAKEN, 2)
+
+
+async def test_another_workers_token_is_not_told(cache: Cache) -> None:
+    job = job_id()
+    await living(cache, "a")
+    await cache.take(job, Lease("a", "1"), 0, 60)
+    assert (await cache.take(job, Lease("b", "2"), 0, 60)).by_token is None
+
+
+async def test_the_same_take_learns_of_attempts_that_the_cache_has_forgotten(cache: Cache) -> None:
+    job, lease = job_id(), Lease("a", "1")
+    await cache.take(job, lease, 0, 60)
+    assert (await cache.take(job, lease, 4, 60)).attempt == 5
+    assert (await cache.take(job, lease, 0, 60)).attempt == 5
+
+
+async def test_an_attempt_that_was_not_made_does_not_count(cache: Cache) -> None:
+    job = job_id()
+    for _ in range(3):
+        lease = Lease("a")
+        assert (await cache.take(job, lease, 0, 60)).attempt == 1
+        await cache.release(job, lease, attempted=False)
+        await cache.release(job, lease, attempted=False)
+
+
+async def test_a_worker_holds_on_to_what_an_emptied_cache_has_forgotten(cache: Cache) -> None:
+    record, lease = queued().started(3, "a-model"), Lease("a", "1")
+    await living(cache, "a", "b")
+    assert await cache.hold(record, lease, 60)
+    assert await cache.get(record.id) == record.encoded()
+    assert (await cache.take(record.id, Lease("b"), 0, 60)).claim is Claim.LEASED
+    await cache.release(record.id, lease)
+    assert (await cache.take(record.id, Lease("b"), 0, 60)).attempt == 4
+
+
+async def test_holding_on_changes_nothing_for_another_living_worker_or_a_finished_job(cache: Cache) -> None:
+    mine, theirs = Lease("a", "1"), Lease("b", "1")
+    running, finished = queued().started(1, "a-model"), completed()
+    await living(cache, "a", "b")
+    await cache.take(running.id, theirs, 0, 60)
+    await cache.advance(finished, 60)
+    assert not await cache.hold(running, mine, 60)
+    assert not await cache.hold(finished.started(1, "a-model"), mine, 60)
+    assert await cache.get(running.id) is None
+    assert await cache.get(finished.id) == finished.encoded()
+
+
+async def test_a_sign_of_life_tells_whether_the_cache_has_forgotten_the_last_one(cache: Cache) -> None:
+    assert await cache.show_life("a")
+    assert await cache.show_life("a")
+    await cache.show_death("a")
+    assert not await cache.show_life("a")
+    assert await cache.show_life("a")

@@ -2,12 +2,16 @@
 
 Under the prefix:
 - `job:<id>`: a hash with the `record`'s JSON, its `rank` (how far the job has come), and while the job is
-  not terminal the lease (`owner`, the worker, and `token`, its delivery) and the number of `attempts` started;
+  not terminal the lease (`owner`, the worker, and `token`, its delivery), the number of `attempts` started, and
+  a copy of the `message` if the gateway published it. A terminal rank without a record: the job was withdrawn;
 - `worker:<name>`: there as long as the worker lives; a lease counts only while its owner's key is there;
+- `waiting`, `running`: the ids of jobs whose message can be recovered, by when they are due or were taken;
+  `horizon`: when the job was due that was taken last;
 - channel `finished`: the id of each job that became terminal.
 """
 
 import asyncio
+import time
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -22,7 +26,7 @@ from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
 from redis.exceptions import DataError, RedisError
 
 from common import cache_scripts
-from common.errors import CacheUnavailable
+from common.errors import CacheUnavailable, ErrorCode, ServiceError
 from common.jobs import TERMINAL, EncodedRecord, Record, Status
 from common.settings import CacheSettings
 
@@ -52,15 +56,20 @@ class Claim(Enum):
     TAKEN = "taken"
     LEASED = "leased"
     FINISHED = "finished"
+    WITHDRAWN = "withdrawn"
 
 
 @dataclass(frozen=True)
 class Taken:
-    """The answer to `take`: with the record where there is one, and the number of the attempt if taken."""
+    """The answer to `take`: with the record where there is one, and the number of the attempt if taken.
+
+    `by_token` is the token of the lease that stands in the way, if it is the same worker's.
+    """
 
     claim: Claim
     record: Record | None = None
     attempt: int = 0
+    by_token: str | None = None
 
 
 class Cache:
@@ -88,18 +97,24 @@ class Cache:
             socket_connect_timeout=self._timeout_s,
             retry=Retry(NoBackoff(), 0),
         )
+        self._run_id: str | None = None
         self._advance = self._redis.register_script(cache_scripts.ADVANCE)
         self._take = self._redis.register_script(cache_scripts.TAKE)
         self._release = self._redis.register_script(cache_scripts.RELEASE)
+        self._hold = self._redis.register_script(cache_scripts.HOLD)
         self._withdraw = self._redis.register_script(cache_scripts.WITHDRAW)
         self._start_over = self._redis.register_script(cache_scripts.START_OVER)
+        self._missing = self._redis.register_script(cache_scripts.MISSING)
 
     async def get(self, job_id: str) -> EncodedRecord | None:
-        """The job's record, as it was written."""
+        """The job's record, as it was written; raises ServiceError `job_not_found` if the job was withdrawn."""
         async with self._deadline():
             found: list[Any] = await self._redis.hmget(self._job(job_id), ["record", "rank"])
         body, rank = found
-        return None if body is None else EncodedRecord(body, int(rank) == TERMINAL_RANK)
+        is_terminal = rank is not None and int(rank) == TERMINAL_RANK
+        if body is None and is_terminal:
+            raise ServiceError(ErrorCode.JOB_NOT_FOUND)
+        return None if body is None else EncodedRecord(body, is_terminal)
 
     async def advance(self, record: Record, ttl_s: float, *, over_nothing: bool = False) -> bool:
         """Write the record if that is a step forward, and say whether it was; a terminal one is announced.
@@ -107,21 +122,32 @@ class Cache:
         A queued record is written only where there is none, and so is every other one with `over_nothing`: for
         copies of what was read elsewhere, and may be out of date. The record lives for `ttl_s` seconds.
         """
-        arguments: list[bytes | str | int] = [
-            RANK[record.status],
-            record.encode(),
-            _milliseconds(ttl_s),
-            self._channel,
-            record.id,
-            int(over_nothing),
+        return await self._write(record, ttl_s, over_nothing=over_nothing)
+
+    async def mark(self, queued: Record, ttl_s: float, message: bytes) -> bool:
+        """Write the record of a job that is about to be published, with a copy of its message to recover it by."""
+        return await self._write(queued, ttl_s, message=message)
+
+    async def withdraw(self, job_id: str, ttl_s: float) -> bool:
+        """Say whether no worker has taken the job up; then, for `ttl_s` seconds, none will."""
+        async with self._deadline():
+            keys = [self._job(job_id), self._waiting]
+            return bool(await self._withdraw(keys=keys, args=[_milliseconds(ttl_s), job_id]))
+
+    async def missing_messages(self, grace_s: float, most: int, *, queue_is_empty: bool) -> list[bytes]:
+        """Copies of the messages that should have come to a worker `grace_s` seconds ago and have not.
+
+        Whoever gets a copy publishes it; nobody else gets the same one within the grace time.
+        """
+        arguments: list[str | int] = [
+            *(self._job(""), self._worker(""), _now()),
+            *(_milliseconds(grace_s), int(queue_is_empty), most),
         ]
         async with self._deadline():
-            return bool(await self._advance(keys=[self._job(record.id)], args=arguments))
-
-    async def withdraw(self, job_id: str) -> None:
-        """Remove the record of a job that was not published after all, unless a worker has it already."""
-        async with self._deadline():
-            await self._withdraw(keys=[self._job(job_id)])
+            found: list[bytes] = await self._missing(
+                keys=[self._waiting, self._running, self._horizon], args=arguments
+            )
+        return found
 
     async def start_over(self, known: bytes, queued: Record, ttl_s: float) -> bool:
         """Write the queued record over nothing or over exactly the `known` one, and say whether it was.
@@ -132,32 +158,60 @@ class Cache:
         async with self._deadline():
             return bool(await self._start_over(keys=[self._job(queued.id)], args=arguments))
 
-    async def take(self, job_id: str, lease: Lease, attempts_before: int, ttl_s: float) -> Taken:
+    async def take(
+        self, job_id: str, lease: Lease, attempts_before: int, ttl_s: float, *, instead_of: str | None = None
+    ) -> Taken:
         """Take the lease of a job and count the attempt, unless the job is finished or leased to another.
 
         Taking the same lease again changes nothing, so that it can be tried until an answer arrives. The
         number of the attempt is never below `attempts_before` + 1. If there is no record yet, the lease lives
-        for `ttl_s` seconds.
+        for `ttl_s` seconds. `instead_of` is a token of this worker's that is in its hands no more.
         """
         arguments: list[bytes | str | int] = [
             *(lease.worker, lease.token),
             *(self._worker(""), attempts_before, _milliseconds(ttl_s)),
+            *(job_id, instead_of or "", _now()),
         ]
+        keys = [self._job(job_id), self._waiting, self._running, self._horizon]
         async with self._deadline():
-            answer: list[Any] = await self._take(keys=[self._job(job_id)], args=arguments)
+            answer: list[Any] = await self._take(keys=keys, args=arguments)
         claim = Claim(answer[0].decode())
         record = Record.decode(answer[1]) if answer[1] else None
-        return Taken(claim, record, answer[2] if claim is Claim.TAKEN else 0)
+        return Taken(claim, record, answer[2], answer[3].decode() if answer[3] else None)
 
-    async def release(self, job_id: str, lease: Lease) -> None:
-        """Give up the lease, if it is still this one."""
+    async def release(self, job_id: str, lease: Lease, due_in_s: float = 0, *, attempted: bool = True) -> None:
+        """Give up the lease, if it is still this one; the job should be taken again in about `due_in_s` seconds."""
+        arguments: list[str | int] = [
+            *(lease.worker, lease.token),
+            *(job_id, _now() + round(due_in_s * 1000), int(not attempted)),
+        ]
         async with self._deadline():
-            await self._release(keys=[self._job(job_id)], args=[lease.worker, lease.token])
+            await self._release(keys=[self._job(job_id), self._waiting, self._running], args=arguments)
 
-    async def show_life(self, owner: str) -> None:
-        """Make the worker's leases count for another WORKER_TTL_S seconds."""
+    async def hold(self, started: Record, lease: Lease, ttl_s: float) -> bool:
+        """Tell again what the cache may have forgotten: the record of a running job and the lease of it.
+
+        Says whether the lease is this one now; another living worker's stays, and so does a terminal record.
+        """
+        arguments: list[bytes | str | int] = [
+            *(lease.worker, lease.token, self._worker("")),
+            *(started.encode(), _milliseconds(ttl_s), started.attempt),
+        ]
         async with self._deadline():
-            await self._redis.set(self._worker(owner), b"1", px=_milliseconds(WORKER_TTL_S))
+            return bool(await self._hold(keys=[self._job(started.id)], args=arguments))
+
+    async def show_life(self, owner: str) -> bool:
+        """Make the worker's leases count for another WORKER_TTL_S seconds.
+
+        Says whether the cache still has its memory: false if it was started anew or emptied since the last sign.
+        """
+        async with self._deadline(), self._redis.pipeline(transaction=False) as pipeline:
+            pipeline.set(self._worker(owner), b"1", px=_milliseconds(WORKER_TTL_S), get=True)
+            pipeline.info("server")
+            known, server = await pipeline.execute()
+        is_first, is_same = self._run_id is None, self._run_id == server.get("run_id")
+        self._run_id = server.get("run_id")
+        return is_first or (known is not None and is_same)
 
     async def show_death(self, owner: str) -> None:
         """Make the worker's leases void at once."""
@@ -201,11 +255,33 @@ class Cache:
         await self._subscriber.aclose()
         await self._redis.aclose()
 
+    async def _write(self, record: Record, ttl_s: float, *, over_nothing: bool = False, message: bytes = b"") -> bool:
+        arguments: list[bytes | str | int] = [
+            *(RANK[record.status], record.encode(), _milliseconds(ttl_s)),
+            *(self._channel, record.id, int(over_nothing), message, _now()),
+        ]
+        async with self._deadline():
+            return bool(
+                await self._advance(keys=[self._job(record.id), self._waiting, self._running], args=arguments)
+            )
+
     def _job(self, job_id: str) -> str:
         return f"{self._prefix}job:{job_id}"
 
     def _worker(self, owner: str) -> str:
         return f"{self._prefix}worker:{owner}"
+
+    @property
+    def _waiting(self) -> str:
+        return f"{self._prefix}waiting"
+
+    @property
+    def _running(self) -> str:
+        return f"{self._prefix}running"
+
+    @property
+    def _horizon(self) -> str:
+        return f"{self._prefix}horizon"
 
     @property
     def _channel(self) -> str:
@@ -227,6 +303,10 @@ def _translated() -> Iterator[None]:
         raise
     except (RedisError, OSError, TimeoutError) as error:
         raise CacheUnavailable from error
+
+
+def _now() -> int:
+    return round(time.time() * 1000)
 
 
 def _milliseconds(seconds: float) -> int:

@@ -1,11 +1,12 @@
 """The steps of a job in the cache, each one script of Redis, so that it is one round trip and nobody comes between.
 
-What the fields mean stands in cache.py.
+What the fields mean stands in cache.py. Times are in milliseconds of Unix time.
 """
 
 # Forward only, in one round trip: queued is written over nothing, in_progress over queued and itself,
-# a terminal record over anything but another one.
-# KEYS: job. ARGV: rank, record, milliseconds to live, channel, id, and 1 if only over nothing.
+# a terminal record over anything but another one. A copy of the message makes the job one that can be recovered.
+# KEYS: job, waiting, running. ARGV: rank, record, milliseconds to live, channel, id, 1 if only over nothing,
+# the message's copy or '', when the job is due.
 # Returns 1 if written.
 ADVANCE = """
 local current = tonumber(redis.call('HGET', KEYS[1], 'rank') or '-1')
@@ -14,40 +15,83 @@ if current >= 2 or current > rank or (current == 0 and rank == 0) then return 0 
 if current >= 0 and ARGV[6] == '1' then return 0 end
 redis.call('HSET', KEYS[1], 'rank', rank, 'record', ARGV[2])
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
+if ARGV[7] ~= '' then
+  redis.call('HSET', KEYS[1], 'message', ARGV[7])
+  redis.call('ZADD', KEYS[2], ARGV[8], ARGV[5])
+end
 if rank == 2 then
-  redis.call('HDEL', KEYS[1], 'owner', 'token', 'attempts')
+  redis.call('HDEL', KEYS[1], 'owner', 'token', 'attempts', 'message')
+  redis.call('ZREM', KEYS[2], ARGV[5])
+  redis.call('ZREM', KEYS[3], ARGV[5])
   redis.call('PUBLISH', ARGV[4], ARGV[5])
 end
 return 1
 """
 
 # Take the lease and count the attempt, unless the job is terminal or its owner lives. The token tells the
-# same take, sent again because its answer was lost, from another delivery in the hands of the same worker.
-# KEYS: job. ARGV: owner, token, prefix of the workers' keys, attempts known from the message,
-# milliseconds to live. Returns {what, record or false, attempt}.
+# same take, sent again because its answer was lost, from another delivery in the hands of the same worker;
+# the owner may name a token that it does not have in its hands, and so take over from itself.
+# KEYS: job, waiting, running, horizon. ARGV: owner, token, prefix of the workers' keys, attempts known
+# from elsewhere, milliseconds to live, id, token to take over or '', now.
+# Returns {what, record or false, attempt, token that holds the lease or false}.
 TAKE = """
 local job = redis.call('HMGET', KEYS[1], 'rank', 'record', 'owner', 'attempts', 'token')
-if tonumber(job[1] or '-1') >= 2 then return {'finished', job[2]} end
-if job[3] == ARGV[1] and job[5] == ARGV[2] then return {'taken', job[2], tonumber(job[4])} end
-if job[3] == ARGV[1] then return {'leased', false} end
-if job[3] and redis.call('EXISTS', ARGV[3] .. job[3]) == 1 then return {'leased', false} end
-local attempt = math.max(tonumber(job[4] or '0'), tonumber(ARGV[4])) + 1
+if tonumber(job[1] or '-1') >= 2 then return {job[2] and 'finished' or 'withdrawn', job[2], 0, false} end
+local known = tonumber(ARGV[4])
+if job[3] == ARGV[1] and job[5] == ARGV[2] then
+  local attempt = math.max(tonumber(job[4]), known + 1)
+  redis.call('HSET', KEYS[1], 'attempts', attempt)
+  return {'taken', job[2], attempt, false}
+end
+if job[3] == ARGV[1] and job[5] ~= ARGV[7] then return {'leased', false, 0, job[5]} end
+if job[3] and job[3] ~= ARGV[1] and redis.call('EXISTS', ARGV[3] .. job[3]) == 1 then
+  return {'leased', false, 0, false}
+end
+local attempt = math.max(tonumber(job[4] or '0'), known) + 1
 redis.call('HSET', KEYS[1], 'owner', ARGV[1], 'token', ARGV[2], 'attempts', attempt)
 if redis.call('PTTL', KEYS[1]) < 0 then redis.call('PEXPIRE', KEYS[1], ARGV[5]) end
-return {'taken', job[2], attempt}
+local due = redis.call('ZSCORE', KEYS[2], ARGV[6])
+if due then
+  redis.call('ZREM', KEYS[2], ARGV[6])
+  redis.call('ZADD', KEYS[3], ARGV[8], ARGV[6])
+  if tonumber(due) > tonumber(redis.call('GET', KEYS[4]) or '0') then redis.call('SET', KEYS[4], due) end
+end
+return {'taken', job[2], attempt, false}
 """
 
-# KEYS: job. ARGV: owner, token.
+# Give up the lease, if it is still this one; the attempt counts unless it was never made.
+# KEYS: job, waiting, running. ARGV: owner, token, id, when the job is due again, 1 if the attempt was not made.
 RELEASE = """
 local lease = redis.call('HMGET', KEYS[1], 'owner', 'token')
-if lease[1] == ARGV[1] and lease[2] == ARGV[2] then redis.call('HDEL', KEYS[1], 'owner', 'token') end
+if lease[1] ~= ARGV[1] or lease[2] ~= ARGV[2] then return 0 end
+redis.call('HDEL', KEYS[1], 'owner', 'token')
+if ARGV[5] == '1' then redis.call('HINCRBY', KEYS[1], 'attempts', -1) end
+if redis.call('ZREM', KEYS[3], ARGV[3]) == 1 then redis.call('ZADD', KEYS[2], ARGV[4], ARGV[3]) end
 return 1
 """
 
-# Only what nobody has taken up yet may be withdrawn. KEYS: job.
-WITHDRAW = """
+# A worker tells again what it has in its hands, after the cache has lost its memory.
+# KEYS: job. ARGV: owner, token, prefix of the workers' keys, record, milliseconds to live, attempts.
+# Returns 1 if the lease is the worker's.
+HOLD = """
 local job = redis.call('HMGET', KEYS[1], 'rank', 'owner')
-if job[1] == '0' and not job[2] then redis.call('DEL', KEYS[1]) end
+if tonumber(job[1] or '-1') >= 2 then return 0 end
+if job[2] and job[2] ~= ARGV[1] and redis.call('EXISTS', ARGV[3] .. job[2]) == 1 then return 0 end
+redis.call('HSET', KEYS[1], 'rank', 1, 'record', ARGV[4], 'owner', ARGV[1], 'token', ARGV[2], 'attempts', ARGV[6])
+redis.call('PEXPIRE', KEYS[1], ARGV[5])
+return 1
+"""
+
+# Only what nobody has taken up yet may be withdrawn; what stays keeps a worker from taking it up later.
+# KEYS: job, waiting. ARGV: milliseconds to live, id. Returns 1 if it is withdrawn, 0 if the job lives.
+WITHDRAW = """
+local job = redis.call('HMGET', KEYS[1], 'rank', 'owner', 'record')
+local rank = tonumber(job[1] or '-1')
+if job[2] or rank == 1 or (rank == 2 and job[3]) then return 0 end
+redis.call('HDEL', KEYS[1], 'record', 'message', 'attempts')
+redis.call('HSET', KEYS[1], 'rank', 2)
+redis.call('PEXPIRE', KEYS[1], ARGV[1])
+redis.call('ZREM', KEYS[2], ARGV[2])
 return 1
 """
 
@@ -59,4 +103,35 @@ if current and current ~= ARGV[1] and current ~= ARGV[2] then return 0 end
 redis.call('HSET', KEYS[1], 'rank', 0, 'record', ARGV[2])
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
 return 1
+"""
+
+# The jobs whose message is evidently gone. Jobs are taken in the order in which they became due; so one is missing
+# if others that became due later were taken, or if the queue is empty, and the grace time has passed.
+# A running job whose worker is dead counts as due from when that is seen.
+# KEYS: waiting, running, horizon. ARGV: prefix of jobs, prefix of workers, now, milliseconds of grace,
+# 1 if the queue is empty, how many at most.
+# Returns the messages' copies; their jobs are due anew.
+MISSING = """
+local now, grace, most = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[6])
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now - grace, 'LIMIT', 0, most)) do
+  local owner = redis.call('HGET', ARGV[1] .. id, 'owner')
+  if owner and redis.call('EXISTS', ARGV[2] .. owner) == 1 then
+    redis.call('ZADD', KEYS[2], now, id)
+  else
+    redis.call('ZREM', KEYS[2], id)
+    redis.call('ZADD', KEYS[1], now, id)
+  end
+end
+local horizon = ARGV[5] == '1' and now or tonumber(redis.call('GET', KEYS[3]) or '0')
+local found = {}
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', horizon - grace, 'LIMIT', 0, most)) do
+  local job = redis.call('HMGET', ARGV[1] .. id, 'rank', 'message')
+  if job[2] and tonumber(job[1] or '-1') < 2 then
+    redis.call('ZADD', KEYS[1], now, id)
+    found[#found + 1] = job[2]
+  else
+    redis.call('ZREM', KEYS[1], id)
+  end
+end
+return found
 """

@@ -4,12 +4,13 @@ motor is at the end of its life; PyMongo's own asynchronous client has the same 
 is a change of this file.
 
 A document of the collection `results`: `_id` (the job's id), `record` (the record's JSON), `expires_at`
-(until when it may be read) and `delete_at` (when the TTL index removes it; never before `expires_at`).
+(until when it may be read) and `delete_at` (when the TTL index removes it; never before `expires_at`). That of a
+job which has begun and is not terminal has `attempt` too, and gives way to any later one.
 """
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -30,7 +31,7 @@ log = structlog.get_logger()
 
 
 class Store:
-    """Terminal records, which are written once and read until they expire."""
+    """Records of jobs that have begun. A terminal one is written once and read until it expires."""
 
     def __init__(self, settings: StoreSettings) -> None:
         self._timeout_s = settings.store_timeout_s
@@ -48,11 +49,26 @@ class Store:
         database = self._client.get_default_database(DEFAULT_DATABASE)
         # A record that was acknowledged must survive the loss of the primary and of its memory.
         self._results = database.get_collection(COLLECTION, write_concern=WriteConcern(w="majority", j=True))
+        # What is lost of these is told by the cache, and written again by the next attempt.
+        self._begun = database.get_collection(COLLECTION, write_concern=WriteConcern(w=1))
 
     async def prepare(self) -> None:
         """Make the index that deletes what has expired; does nothing if it is there."""
         async with self._deadline():
             await self._results.create_index("delete_at", name="delete_at", expireAfterSeconds=0)
+
+    async def begin(self, started: Record, keep_until: float) -> None:
+        """Save the record of a job that runs, unless the store knows of a later attempt or of the end.
+
+        The document stays until `keep_until` (Unix seconds), so that no poll takes the job for one that waits.
+        """
+        document = {**_document(started, keep_until), "attempt": started.attempt}
+        async with self._deadline():
+            with suppress(DuplicateKeyError):
+                earlier = {"attempt": {"$lte": started.attempt}}
+                await self._begun.replace_one(
+                    _of(started, earlier, {**_expired(), "attempt": {"$exists": False}}), document, upsert=True
+                )
 
     async def save(self, record: Record, keep_until: float) -> Record:
         """Save a terminal record unless there is one already; returns the one that counts.
@@ -60,24 +76,19 @@ class Store:
         It can be read until its `expires_at`; the document stays until `keep_until` (Unix seconds) if that
         is later, so that the job is known to have expired for as long as its id alone cannot tell.
         """
-        document = {
-            "_id": record.id,
-            "record": record.encode().decode(),
-            "expires_at": _date(record.expires_at),
-            "delete_at": _date(max(record.expires_at, keep_until)),
-        }
         async with self._deadline():
             try:
-                # The filter lets an expired record of the same id be replaced, and no other.
+                # The filter lets a record that is not terminal, or has expired, be replaced, and no other.
+                begun = {"attempt": {"$exists": True}}
                 await self._results.replace_one(
-                    {"_id": record.id, "expires_at": {"$lte": datetime.now(UTC)}}, document, upsert=True
+                    _of(record, begun, _expired()), _document(record, keep_until), upsert=True
                 )
             except DuplicateKeyError:
                 return await self._existing(record)
         return record
 
     async def find(self, job_id: str) -> Record | None:
-        """The terminal record of a job, even if it has expired and is not deleted yet."""
+        """The record of a job that has begun, even if it has expired and is not deleted yet."""
         async with self._deadline():
             document = await self._results.find_one({"_id": job_id})
         return Record.decode(document["record"].encode()) if document else None
@@ -111,6 +122,23 @@ class Store:
                 yield
         except (PyMongoError, OSError, TimeoutError) as error:
             raise StoreUnavailable from error
+
+
+def _document(record: Record, keep_until: float) -> dict[str, Any]:
+    return {
+        "_id": record.id,
+        "record": record.encode().decode(),
+        "expires_at": _date(record.expires_at),
+        "delete_at": _date(max(record.expires_at, keep_until)),
+    }
+
+
+def _of(record: Record, *conditions: dict[str, Any]) -> dict[str, Any]:
+    return {"_id": record.id, "$or": list(conditions)}
+
+
+def _expired() -> dict[str, Any]:
+    return {"expires_at": {"$lte": datetime.now(UTC)}}
 
 
 def _date(unix_seconds: float) -> datetime:

@@ -52,7 +52,7 @@ class Acceptance:
             try:
                 await self._broker.publish_job(_message(record, body, now, origin))
             except BrokerUnavailable:
-                await self._withdraw(job_id)
+                await self._withdraw(record, now)
                 raise
             log.info("job_accepted")
         return record
@@ -64,9 +64,9 @@ class Acceptance:
         except CacheUnavailable:
             log.warning("job_not_recorded")
 
-    async def _withdraw(self, job_id: str) -> None:
+    async def _withdraw(self, record: Record, now: float) -> None:
         try:
-            await self._cache.withdraw(job_id)
+            await self._cache.withdraw(record.id, record.expires_at - now)
         except CacheUnavailable:
             log.warning("job_not_withdrawn")
 
