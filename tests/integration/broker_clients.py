@@ -14,9 +14,7 @@ from common.broker import Broker, Delivery
 class NewBroker(Protocol):
     """Makes a client of the broker that is not connected yet."""
 
-    def __call__(
-        self, url: str | None = None, timeout_s: float = 5, retry_delay_s: float = 0.2
-    ) -> Awaitable[Broker]: ...
+    def __call__(self, url: str | None = None, timeout_s: float = 5) -> Awaitable[Broker]: ...
 
 
 class Publisher:

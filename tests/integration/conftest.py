@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, aclosing
 
 import pytest
+from pydantic import SecretStr
 
 from common.broker import Broker
 from common.settings import BrokerSettings
@@ -12,21 +13,20 @@ from tests.integration.broker_clients import NewBroker, Publisher
 
 
 @pytest.fixture
-async def new_broker(place: Place) -> AsyncIterator[NewBroker]:
+def settings(place: Place) -> BrokerSettings:
+    """How to reach the broker that all tests share, and this test's names there."""
+    names = {"amqp_exchange": place.exchange, "amqp_queue": place.queue}
+    return BrokerSettings.model_validate({"amqp_url": place.environment["AMQP_URL"], **names})
+
+
+@pytest.fixture
+async def new_broker(settings: BrokerSettings) -> AsyncIterator[NewBroker]:
     """Makes a client of the broker that is not connected yet."""
     async with AsyncExitStack() as stack:
 
-        async def _new_broker(url: str | None = None, timeout_s: float = 5, retry_delay_s: float = 0.2) -> Broker:
-            settings = BrokerSettings.model_validate(
-                {
-                    "amqp_url": url or place.environment["AMQP_URL"],
-                    "amqp_exchange": place.exchange,
-                    "amqp_queue": place.queue,
-                    "broker_timeout_s": timeout_s,
-                    "retry_delay_s": retry_delay_s,
-                }
-            )
-            return await stack.enter_async_context(aclosing(Broker(settings, "a-test")))
+        async def _new_broker(url: str | None = None, timeout_s: float = 5) -> Broker:
+            changed = {"amqp_url": SecretStr(url) if url else settings.amqp_url, "broker_timeout_s": timeout_s}
+            return await stack.enter_async_context(aclosing(Broker(settings.model_copy(update=changed), "a-test")))
 
         yield _new_broker
 

@@ -2,12 +2,15 @@
 
 import asyncio
 import contextlib
+import time
+from dataclasses import replace
 
 import pytest
 
-from common.broker import Broker
+from common.broker import Broker, inspecting
 from common.errors import BrokerUnavailable, PublishRefused
 from common.messages import Message
+from common.settings import BrokerSettings
 from tests.deployment import Place
 from tests.integration.broker_clients import NewBroker, Publisher, consuming
 from tests.waiting import eventually
@@ -84,15 +87,65 @@ async def test_a_message_without_properties_has_none(broker: Broker, publisher: 
     assert (await basket.next()).message == Message(b"hello")
 
 
-async def test_the_wait_queue_brings_a_message_back_as_it_was(broker: Broker) -> None:
+async def test_a_message_for_later_comes_back_as_it_was(broker: Broker) -> None:
     basket = await consuming(broker)
-    await broker.publish_to(broker.topology.wait.name, FULL)
-    assert await broker.depth(broker.topology.wait.name) == 1
+    await broker.publish_later(FULL, 0.25)
+    assert await broker.depth(broker.topology.wait(250).name) == 1
     back = (await basket.next()).message
     assert {**back.headers, **FULL.headers} == back.headers
-    assert Message(back.body, back.message_id, back.correlation_id, back.reply_to, back.timestamp) == Message(
-        FULL.body, FULL.message_id, FULL.correlation_id, FULL.reply_to, FULL.timestamp
-    )
+    assert replace(back, headers={}) == replace(FULL, headers={})
+
+
+@pytest.mark.parametrize("delay_s", [0.25, 0.3, 0.6, 1.2])
+async def test_a_message_for_later_comes_no_earlier_and_hardly_later(broker: Broker, delay_s: float) -> None:
+    basket = await consuming(broker)
+    began = time.monotonic()
+    await broker.publish_later(FULL, delay_s)
+    await basket.next()
+    assert delay_s <= time.monotonic() - began < delay_s + 1
+
+
+async def test_a_message_for_later_waits_for_those_before_it_but_no_longer_than_its_tier(broker: Broker) -> None:
+    basket = await consuming(broker)
+    began = time.monotonic()
+    await broker.publish_later(Message(b"long"), 2)
+    await broker.publish_later(Message(b"short"), 1.1)
+    assert [(await basket.next()).message.body for _ in range(2)] == [b"long", b"short"]
+    assert 2 <= time.monotonic() - began < 3
+
+
+@pytest.mark.parametrize("delay_s", [0, -1])
+async def test_a_message_for_now_comes_at_once(broker: Broker, delay_s: float) -> None:
+    basket = await consuming(broker)
+    await broker.publish_later(FULL, delay_s)
+    assert (await basket.next()).message.body == FULL.body
+
+
+async def test_a_tier_that_was_deleted_is_declared_again(broker: Broker, publisher: Publisher) -> None:
+    basket = await consuming(broker)
+    for _ in range(2):
+        await broker.publish_later(FULL, 0.2)
+        assert (await basket.next()).message.message_id == FULL.message_id
+        publisher.channel().queue_delete(broker.topology.wait(250).name)
+
+
+async def test_the_brokers_own_headers_are_not_sent_on(broker: Broker, publisher: Publisher) -> None:
+    basket = await consuming(broker)
+    await broker.publish_later(FULL, 0.2)
+    came_back = (await basket.next()).message
+    assert "x-first-death-reason" in came_back.headers
+    own = {"x-delivery-count": 3, "x-acquired-count": 3, "x-death": "a", "x-last-death-queue": "b"}
+    elsewhere = publisher.channel().queue_declare("", exclusive=True).method.queue
+    await broker.publish_to(elsewhere, replace(came_back, headers={**came_back.headers, **own}))
+    assert set(publisher.take(elsewhere)[0].headers) == set(FULL.headers)
+
+
+async def test_a_delivery_knows_how_often_it_came_back(broker: Broker, settings: BrokerSettings) -> None:
+    """The quorum queue at hand is that of the dead letters, of which each look counts as a return."""
+    await broker.publish_to(broker.topology.dead.name, FULL)
+    for returns in range(3):
+        async with inspecting(settings, "a-test") as inspection:
+            assert [delivery.returns async for delivery in inspection.deliveries()] == [returns]
 
 
 async def test_the_dead_letter_queue_keeps_a_message_as_it_was(broker: Broker, publisher: Publisher) -> None:

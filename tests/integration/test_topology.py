@@ -8,6 +8,8 @@ from pika.exceptions import ChannelClosedByBroker
 
 from common.broker import Broker
 from common.lifecycle import CannotStart
+from common.messages import Message
+from common.topology import wait_tier_ms
 from tests.deployment import Place
 from tests.integration.broker_clients import NewBroker, Publisher
 
@@ -30,29 +32,34 @@ def test_the_job_queue_is_durable(publisher: Publisher, place: Place) -> None:
         publisher.channel().queue_declare(place.queue, durable=False)
 
 
-def test_our_own_queues_have_the_arguments_of_the_topology(publisher: Publisher, broker: Broker) -> None:
-    for queue in (broker.topology.wait, broker.topology.dead):
+async def test_our_own_queues_have_the_arguments_of_the_topology(publisher: Publisher, broker: Broker) -> None:
+    await broker.publish_later(Message(b"{}"), 0.2)
+    for queue in (broker.topology.wait(250), broker.topology.dead):
         publisher.channel().queue_declare(queue.name, durable=True, arguments=queue.arguments)
         with pytest.raises(ChannelClosedByBroker, match="PRECONDITION_FAILED"):
             publisher.channel().queue_declare(queue.name, durable=True)
 
 
-def test_the_wait_queue_is_named_after_its_delay(broker: Broker, place: Place) -> None:
-    assert broker.topology.wait.name == f"{place.queue}.wait.200"
-    assert broker.topology.dead.name == f"{place.queue}.dead"
+@pytest.mark.parametrize(
+    ("delay_s", "tier_ms"), [(0, 250), (0.25, 250), (0.2501, 500), (5, 8000), (1024, 1_024_000), (9999, 1_024_000)]
+)
+def test_the_tier_is_the_smallest_that_is_long_enough(delay_s: float, tier_ms: int) -> None:
+    assert wait_tier_ms(delay_s) == tier_ms
+
+
+async def test_a_tier_is_declared_when_it_is_first_needed(broker: Broker, publisher: Publisher, place: Place) -> None:
+    with pytest.raises(ChannelClosedByBroker, match="NOT_FOUND"):
+        publisher.channel().queue_declare(f"{place.queue}.wait.1000", passive=True)
+    assert broker.queues == broker.topology.queues
+    await broker.publish_later(Message(b"{}"), 1)
+    publisher.channel().queue_declare(f"{place.queue}.wait.1000", passive=True)
+    assert broker.queues == (*broker.topology.queues, broker.topology.wait(1000))
 
 
 async def test_declaring_it_all_again_changes_nothing(broker: Broker, new_broker: NewBroker) -> None:
     again = await new_broker()
     await again.connect()
     assert again.topology == broker.topology
-
-
-async def test_another_delay_has_a_wait_queue_of_its_own(broker: Broker, new_broker: NewBroker) -> None:
-    other = await new_broker(retry_delay_s=7)
-    await other.connect()
-    assert other.topology.wait.name != broker.topology.wait.name
-    assert await other.depth(broker.topology.wait.name) == 0
 
 
 async def test_a_queue_that_is_there_with_other_arguments_is_named(new_broker: NewBroker, place: Place) -> None:

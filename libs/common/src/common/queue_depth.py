@@ -13,7 +13,7 @@ INTERVAL_S = 5
 async def sample(broker: Broker) -> Never:
     """Ask the broker every few seconds; a gauge keeps its last value while the broker is away."""
     while True:
-        for queue in broker.topology.queues:
+        for queue in broker.queues:
             try:
                 metrics.QUEUE_DEPTH.labels(queue.name).set(await broker.depth(queue.name))
             except BrokerUnavailable:

@@ -105,7 +105,6 @@ class BrokerSettings(Settings):
     amqp_exchange: str = Field(default="chat-gpt-exchange", min_length=1, max_length=127)
     amqp_queue: str = Field(default="request-queue", min_length=1, max_length=127)
     broker_timeout_s: Timeout = 5
-    retry_delay_s: float = Field(default=5, ge=0.001, le=86_400)
 
 
 class CacheSettings(Settings):

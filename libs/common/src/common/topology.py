@@ -5,6 +5,9 @@ from dataclasses import dataclass
 #: None stands for "declared with no arguments at all".
 Arguments = dict[str, str | int]
 
+#: Milliseconds that a message may wait in each of the wait queues: a quarter of a second, doubled up to 17 minutes.
+WAIT_TIERS_MS = tuple(250 * 2**k for k in range(13))
+
 #: More looks at a dead letter than anybody will ever take.
 _COUNTLESS = 1_000_000_000
 
@@ -27,7 +30,6 @@ class Topology:
 
     exchange: str = "chat-gpt-exchange"
     queue: str = "request-queue"
-    retry_delay_ms: int = 5000
 
     @property
     def jobs(self) -> Queue:
@@ -44,17 +46,17 @@ class Topology:
         """
         return Queue(f"{self.queue}.dead", {"x-queue-type": "quorum", "x-delivery-limit": _COUNTLESS})
 
-    @property
-    def wait(self) -> Queue:
+    def wait(self, tier_ms: int) -> Queue:
         """Where a job waits, without holding a worker's slot, before it comes back to the job queue.
 
-        The delay is the queue's, never the message's: a message's own delay would block those behind it.
+        A message may have a delay of its own, shorter than the queue's. Since only the first in a queue can
+        leave it, it may then wait longer than that for those before it, but never longer than the tier.
         """
         return Queue(
-            f"{self.queue}.wait.{self.retry_delay_ms}",
+            f"{self.queue}.wait.{tier_ms}",
             {
                 "x-queue-type": "quorum",
-                "x-message-ttl": self.retry_delay_ms,
+                "x-message-ttl": tier_ms,
                 "x-dead-letter-exchange": self.exchange,
                 "x-dead-letter-routing-key": self.queue,
                 "x-dead-letter-strategy": "at-least-once",
@@ -64,5 +66,10 @@ class Topology:
 
     @property
     def queues(self) -> tuple[Queue, ...]:
-        """Everything to declare. The job queue is last, so that what others depend on is there before jobs are."""
-        return (self.dead, self.wait, self.jobs)
+        """What is there from the start. The job queue is last, so that what others depend on is there before jobs."""
+        return (self.dead, self.jobs)
+
+
+def wait_tier_ms(delay_s: float) -> int:
+    """The smallest tier that is no shorter than the delay; the largest if there is none."""
+    return next((tier_ms for tier_ms in WAIT_TIERS_MS if tier_ms >= delay_s * 1000), WAIT_TIERS_MS[-1])

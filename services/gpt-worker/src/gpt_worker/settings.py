@@ -4,6 +4,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
+from common.jobs import DEADLINE_MARGIN_S, Record
 from common.settings import (
     BrokerSettings,
     CacheSettings,
@@ -32,12 +33,18 @@ class WorkerSettings(
 
     prefetch: int = Field(default=10, ge=1, le=65_535)
     max_attempts: int = Field(default=5, ge=1, le=1000)
+    retry_delay_s: float = Field(default=5, ge=0.001, le=86_400)
+    retry_max_delay_s: float = Field(default=300, ge=0.001, le=86_400)
     result_store_ttl_s: Lifetime = 3600
 
     @property
     def drain_s(self) -> float:
         """How long a worker that is told to stop may go on with what is in its hands."""
         return self.job_timeout_s + SAVE_MARGIN_S
+
+    def known_by_id_until(self, record: Record) -> float:
+        """Until when a reader takes a job without any record for one that waits, in Unix seconds, and some more."""
+        return record.created_at + self.job_deadline_s + 2 * DEADLINE_MARGIN_S
 
     @model_validator(mode="after")
     def _key_or_base_url(self) -> Self:

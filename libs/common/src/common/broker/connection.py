@@ -20,7 +20,7 @@ from common.errors import BrokerUnavailable, Unroutable
 from common.lifecycle import CannotStart
 from common.messages import Message
 from common.settings import BrokerSettings
-from common.topology import Topology
+from common.topology import Queue, Topology, wait_tier_ms
 
 log = structlog.get_logger()
 
@@ -33,7 +33,7 @@ class Broker:
     """A connection to RabbitMQ on which our topology is declared each time it is made."""
 
     def __init__(self, settings: BrokerSettings, name: str) -> None:
-        self.topology = Topology(settings.amqp_exchange, settings.amqp_queue, round(settings.retry_delay_s * 1000))
+        self.topology = Topology(settings.amqp_exchange, settings.amqp_queue)
         self._timeout_s = settings.broker_timeout_s
         self._url = URL(settings.amqp_url.get_secret_value())
         self._name = name
@@ -41,6 +41,12 @@ class Broker:
         self._publishing: AbstractRobustChannel | None = None
         self._counting: AbstractRobustChannel | None = None
         self._consumer: tuple[AbstractRobustQueue, str] | None = None
+        self._tiers_ms: set[int] = set()
+
+    @property
+    def queues(self) -> tuple[Queue, ...]:
+        """The queues that this process has to do with."""
+        return (*self.topology.queues, *(self.topology.wait(tier_ms) for tier_ms in sorted(self._tiers_ms)))
 
     async def connect(self) -> None:
         """Wait until the broker is there and knows our topology, for as long as it takes.
@@ -77,11 +83,26 @@ class Broker:
     async def publish_job(self, message: Message) -> None:
         """Put a job on the job queue, by way of the exchange; raises BrokerUnavailable unless confirmed."""
         try:
-            await self._publish(message, self.topology.exchange, self.topology.queue, mandatory=True)
+            await self._publish(message, self.topology.exchange, self.topology.queue)
         except Unroutable:
             log.warning("job_queue_was_gone")
-            await self._declare_again()
-            await self._publish(message, self.topology.exchange, self.topology.queue, mandatory=True)
+            await self._declare_again(*self.topology.queues)
+            await self._publish(message, self.topology.exchange, self.topology.queue)
+
+    async def publish_later(self, message: Message, delay_s: float) -> None:
+        """Put a job on the job queue once the delay is over; raises BrokerUnavailable unless confirmed.
+
+        It comes never earlier than that, and later by at most its tier, if others wait before it there. A
+        delay beyond the largest tier is cut to that. A tier is declared when somebody first needs it.
+        """
+        tier_ms = wait_tier_ms(delay_s)
+        queue, expiration_s = self.topology.wait(tier_ms), max(0, min(delay_s, tier_ms / 1000))
+        try:
+            await self._publish(message, "", queue.name, expiration_s=expiration_s)
+        except Unroutable:
+            await self._declare_again(queue)
+            await self._publish(message, "", queue.name, expiration_s=expiration_s)
+        self._tiers_ms.add(tier_ms)
 
     async def publish_to(self, queue: str, message: Message, *, mandatory: bool = True) -> None:
         """Put a message on a queue by its name; raises BrokerUnavailable unless confirmed.
@@ -145,26 +166,26 @@ class Broker:
 
     async def _declare(self, connection: AbstractRobustConnection) -> None:
         async with _new_channel(connection) as counting, _new_channel(connection) as publishing:
-            await self._declare_on(publishing)
+            await self._declare_on(publishing, *self.topology.queues)
         self._counting, self._publishing = counting, publishing
 
-    async def _declare_again(self) -> None:
+    async def _declare_again(self, *queues: Queue) -> None:
         if self._publishing is None:
             raise BrokerUnavailable
         try:
             async with self._deadline():
-                await self._declare_on(self._publishing)
+                await self._declare_on(self._publishing, *queues)
         except CannotStart as error:
             # Somebody has made another queue of that name while we run; whoever submits hears 503.
             log.warning("broker_misconfigured", reason=str(error))
             raise BrokerUnavailable from error
 
-    async def _declare_on(self, channel: AbstractRobustChannel) -> None:
+    async def _declare_on(self, channel: AbstractRobustChannel, *queues: Queue) -> None:
         try:
             exchange = await channel.declare_exchange(
                 self.topology.exchange, aio_pika.ExchangeType.DIRECT, durable=True
             )
-            for queue in self.topology.queues:
+            for queue in queues:
                 declared = await channel.declare_queue(queue.name, durable=True, arguments=queue.arguments)
                 if queue == self.topology.jobs:
                     await declared.bind(exchange, queue.name)
@@ -174,7 +195,15 @@ class Broker:
                 "with other arguments: delete it, or set AMQP_EXCHANGE and AMQP_QUEUE"
             ) from error
 
-    async def _publish(self, message: Message, exchange: str, routing_key: str, *, mandatory: bool) -> None:
+    async def _publish(
+        self,
+        message: Message,
+        exchange: str,
+        routing_key: str,
+        *,
+        mandatory: bool = True,
+        expiration_s: float | None = None,
+    ) -> None:
         if self._publishing is None:
             raise BrokerUnavailable
         async with self._deadline():
@@ -183,7 +212,7 @@ class Broker:
                 if exchange
                 else self._publishing.default_exchange
             )
-            await target.publish(outgoing(message), routing_key, mandatory=mandatory)
+            await target.publish(outgoing(message, expiration_s), routing_key, mandatory=mandatory)
 
     @asynccontextmanager
     async def _deadline(self) -> AsyncIterator[None]:

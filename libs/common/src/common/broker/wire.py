@@ -1,6 +1,7 @@
 """What goes over the connection, and how it fails: our messages as aio-pika's, and its errors as ours."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
@@ -18,6 +19,10 @@ log = structlog.get_logger()
 
 tolerate_unreadable_properties()
 
+_RETURNS_HEADER = "x-delivery-count"
+# The broker's own book-keeping about one stay of a message on it: not to be sent on with the message.
+_OF_THE_BROKER = re.compile(r"x-(delivery-count|acquired-count|death|(first|last)-death-.*)")
+
 # ChannelInvalidStateError, which is what a publish on a lost connection raises, is no AMQPError.
 _FAILURES = (AMQPError, ChannelInvalidStateError, OSError, TimeoutError)
 
@@ -28,6 +33,8 @@ class Delivery:
     def __init__(self, incoming: AbstractIncomingMessage) -> None:
         self._incoming = incoming
         self.redelivered = bool(incoming.redelivered)
+        #: How often a quorum queue got this message back, be it that we gave it or that a connection was lost.
+        self.returns = _count(incoming.headers.get(_RETURNS_HEADER))
         self.message = Message(
             body=incoming.body,
             message_id=incoming.message_id,
@@ -79,19 +86,24 @@ def translated() -> Iterator[None]:
         raise BrokerUnavailable from error
 
 
-def outgoing(message: Message) -> aio_pika.Message:
+def outgoing(message: Message, expiration_s: float | None = None) -> aio_pika.Message:
     return aio_pika.Message(
         body=message.body,
-        headers=dict(message.headers),
+        headers={name: value for name, value in message.headers.items() if not _OF_THE_BROKER.fullmatch(name)},
         content_type="application/json",
         delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
         message_id=message.message_id,
         correlation_id=message.correlation_id,
         reply_to=message.reply_to,
         timestamp=message.timestamp,
+        expiration=expiration_s,
     )
 
 
 def plain(headers: Mapping[str, Any]) -> dict[str, HeaderValue]:
-    """The headers that a publisher set; those of the broker's own book-keeping are tables."""
+    """The headers without tables and lists, such as parts of the broker's own book-keeping."""
     return {name: value for name, value in headers.items() if isinstance(value, str | int | float | bool | None)}
+
+
+def _count(header: Any) -> int:
+    return header if isinstance(header, int) and header > 0 else 0
