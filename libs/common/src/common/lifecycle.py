@@ -16,12 +16,19 @@ class CannotStart(Exception):
     """Something outside the process must be changed first; the message says what."""
 
 
-def stop_event() -> asyncio.Event:
-    """An event that SIGTERM and SIGINT set."""
-    event = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, event.set)
-    return event
+class Stop:
+    """What SIGTERM and SIGINT say: the first asks the service to stop, the next one to do so `at_once`."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+        self.at_once = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, self._hear)
+
+    def _hear(self) -> None:
+        if self.asked.is_set():
+            self.at_once.set()
+        self.asked.set()
 
 
 @asynccontextmanager

@@ -6,6 +6,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from types import MappingProxyType
 
 import structlog
 from aiohttp import web
@@ -24,6 +25,8 @@ RETRY_AFTER_S = 2
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 #: Returns if a server answers; raises a ServiceError otherwise.
 Check = Callable[[], Awaitable[None]]
+#: Says whether what it watches is well; false means that only another process can mend it.
+Watchdog = Callable[[], bool]
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _HTTP_ERRORS = {
@@ -97,17 +100,31 @@ async def json_body(request: web.Request) -> bytes:
         raise InvalidRequest("the body is not what its headers say") from error
 
 
-def admin_application(checks: Mapping[str, Check], stop: asyncio.Event) -> web.Application:
-    """`/healthz`: the process lives. `/readyz`: its servers answer and it is not told to stop. `/metrics`."""
+def admin_application(
+    stop: asyncio.Event,
+    *,
+    needed: Mapping[str, Check] = MappingProxyType({}),
+    useful: Mapping[str, Check] = MappingProxyType({}),
+    watchdogs: Mapping[str, Watchdog] = MappingProxyType({}),
+) -> web.Application:
+    """`/healthz`: no watchdog has given up. `/readyz`: it can serve, and is not told to stop. `/metrics`.
+
+    A service can serve if every `needed` server answers, and any at all; without a `useful` one, in part.
+    """
+    checks = {**needed, **useful}
 
     async def health(_request: web.Request) -> web.Response:
+        failing = [name for name, is_well in watchdogs.items() if not is_well()]
+        if failing:
+            return web.json_response({"status": "failing", "failing": failing}, status=503)
         return web.json_response({"status": "ok"})
 
     async def readiness(_request: web.Request) -> web.Response:
         answers = await asyncio.gather(*(_result_of(check) for check in checks.values()))
         results = dict(zip(checks, answers, strict=True))
-        ready = not stop.is_set() and all(result == "ok" for result in results.values())
-        status = "ok" if ready else "unavailable"
+        present = {name for name, result in results.items() if result == "ok"}
+        ready = not stop.is_set() and bool(present) and present.issuperset(needed)
+        status = "unavailable" if not ready else "ok" if present.issuperset(useful) else "degraded"
         return web.json_response({"status": status, "checks": results}, status=200 if ready else 503)
 
     app = web.Application()

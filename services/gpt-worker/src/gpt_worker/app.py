@@ -8,7 +8,7 @@ from common import queue_depth
 from common.broker import Broker
 from common.cache import Cache
 from common.errors import CacheUnavailable
-from common.lifecycle import background, stop_event
+from common.lifecycle import Stop, background
 from common.store import Store
 from common.web import admin_application, serving
 from gpt_worker import lease
@@ -24,7 +24,7 @@ log = structlog.get_logger()
 
 async def serve(settings: WorkerSettings) -> None:
     """Work until told to stop; then finish what is in hand, and give back the rest."""
-    stop = stop_event()
+    stop = Stop()
     worker = lease.new_worker()
     async with (
         aclosing(Broker(settings, "gpt-worker")) as broker,
@@ -35,13 +35,16 @@ async def serve(settings: WorkerSettings) -> None:
         processing = Processing(settings, worker, cache, store, completion)
         settlement = Settlement(settings, broker, cache, store)
         consumer = Consumer(settings.prefetch, processing, settlement)
-        admin = admin_application({"broker": broker.check_consuming, "cache": cache.ping, "store": store.ping}, stop)
+        admin = admin_application(
+            stop.asked,
+            needed={"broker": broker.check_consuming, "cache": cache.ping, "store": store.ping},
+        )
         async with (
             serving(admin, settings.http_host, settings.admin_port, 1),
             background(lease.show_life(cache, worker), queue_depth.sample(broker)),
         ):
             async with background(_begin(settings, broker, cache, store, consumer, worker)):
-                await stop.wait()
+                await stop.asked.wait()
             log.info("stopping")
             await broker.stop_consuming()
             await consumer.drain(settings.drain_s)

@@ -8,7 +8,7 @@ from aiohttp import web
 from common.auth import Clients, warn_if_unsafe
 from common.cache import Cache
 from common.ids import JobIds
-from common.lifecycle import background, stop_event
+from common.lifecycle import Stop, background
 from common.store import Store
 from common.web import admin_application, application, serving
 from result_reader.handlers import Handlers
@@ -25,14 +25,14 @@ SHUTDOWN_S = 10
 
 async def serve(settings: ReaderSettings) -> None:
     """Serve until told to stop; then answer the requests in hand."""
-    stop = stop_event()
+    stop = Stop()
     warn_if_unsafe(settings)
     ids = JobIds([key.get_secret_value() for key in settings.job_id_keys])
     async with aclosing(Cache(settings)) as cache, aclosing(Store(settings)) as store:
         waiting = Waiting(cache)
         clients = Clients(settings.api_keys, settings.predict_client)
         lookup = Lookup(settings, ids, cache, store)
-        admin = admin_application({"cache": cache.ping, "store": store.ping}, stop)
+        admin = admin_application(stop.asked, useful={"cache": cache.ping, "store": store.ping})
         public = application(Handlers(clients, lookup, waiting).routes() + PredictQuery(clients, lookup).routes())
 
         async def answer_held_requests(_app: web.Application) -> None:
@@ -45,6 +45,6 @@ async def serve(settings: ReaderSettings) -> None:
             serving(public, settings.http_host, settings.http_port, SHUTDOWN_S),
         ):
             log.info("started", port=settings.http_port, admin_port=settings.admin_port)
-            await stop.wait()
+            await stop.asked.wait()
             log.info("stopping")
     log.info("stopped")
