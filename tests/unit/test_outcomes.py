@@ -2,8 +2,7 @@
 
 import pytest
 
-from common.errors import MEANINGS, ErrorCode
-from gpt_worker.outcomes import ACTIONS, TRANSIENT_CODES, Destination, Outcome, Then
+from gpt_worker.outcomes import ACTIONS, Destination, Outcome, Then
 
 #   outcome             save   reply  send_to  release  then
 TABLE = """
@@ -13,8 +12,12 @@ TABLE = """
     exhausted           save   reply  dead     -        acknowledge
     invalid             save   reply  dead     -        acknowledge
     already_finished    save   reply  -        -        acknowledge
+    withdrawn           -      -      -        -        acknowledge
     leased              -      -      wait     -        acknowledge
+    early               -      -      wait     -        acknowledge
     transient           -      -      wait     release  acknowledge
+    postponed           -      -      wait     release  acknowledge
+    renewed             -      -      jobs     -        acknowledge
     interrupted         -      -      -        release  give_back
     broken              save   reply  dead     -        acknowledge
 """
@@ -40,17 +43,11 @@ def test_nobody_is_told_what_is_not_saved() -> None:
     assert all(action.save for action in ACTIONS.values() if action.reply)
 
 
-def test_a_message_that_is_acknowledged_has_been_answered_or_sent_on() -> None:
+def test_a_message_that_is_acknowledged_has_been_answered_or_sent_on_unless_nobody_was_promised_an_answer() -> None:
     for outcome, action in ACTIONS.items():
-        if action.then is Then.ACKNOWLEDGE:
+        if action.then is Then.ACKNOWLEDGE and outcome is not Outcome.WITHDRAWN:
             assert action.save or action.send_to, outcome
 
 
 def test_a_message_that_is_given_back_is_not_sent_on_as_well() -> None:
     assert not any(action.send_to for action in ACTIONS.values() if action.then is Then.GIVE_BACK)
-
-
-@pytest.mark.parametrize("code", [code for code in ErrorCode if code.startswith(("upstream", "con"))])
-def test_another_attempt_is_made_where_it_may_succeed(code: ErrorCode) -> None:
-    transient = code in ("upstream_rate_limited", "upstream_unavailable", "upstream_timeout")
-    assert (code in TRANSIENT_CODES) == transient == MEANINGS[code].retryable

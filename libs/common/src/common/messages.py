@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
-from pydantic import JsonValue, ValidationError
+from pydantic import JsonValue, TypeAdapter, ValidationError
 from pydantic_core import from_json
 
 from common.errors import ErrorCode, ServiceError
 from common.ids import FOREIGN, unverified_time
+from common.jobs import Record
 from common.prompts import ChatMessage, JobRequest, Options
 from common.validation import first_problem
 
@@ -37,6 +38,10 @@ REASON_TEXT_HEADER = "x-reason-text"
 DEAD_SINCE_HEADER = "x-dead-since"
 #: Unix seconds at which an operator put it back onto the job queue: its time begins anew then.
 REPLAYED_AT_HEADER = "x-replayed-at"
+#: Unix seconds before which no attempt is to be made.
+NOT_BEFORE_HEADER = "x-not-before"
+#: On a message whose body is no job but a terminal record that the store could not take: how often it was tried.
+UNSAVED_HEADER = "x-unsaved"
 
 HeaderValue = str | int | float | bool | None
 
@@ -51,6 +56,9 @@ class Message:
     reply_to: str | None = None
     timestamp: float | None = None
     headers: Mapping[str, HeaderValue] = field(default_factory=dict)
+
+
+_MESSAGE = TypeAdapter(Message)
 
 
 class InvalidMessage(ServiceError):
@@ -79,6 +87,16 @@ def encode(job_id: str, prompt: list[ChatMessage], options: Options, metadata: d
         "metadata": metadata,
     }
     return orjson.dumps(body)
+
+
+def pack(message: Message) -> bytes:
+    """The whole message, properties and headers included, for a copy of it; its body must be UTF-8."""
+    return _MESSAGE.dump_json(message)
+
+
+def unpack(copy: bytes) -> Message:
+    """The message that was packed; raises ValueError if the copy is none."""
+    return _MESSAGE.validate_json(copy)
 
 
 def decode(message: Message) -> JobMessage:
@@ -137,16 +155,42 @@ def dead_letter_headers(code: ErrorCode, text: str, attempts: int = 0) -> dict[s
 
 def replayed_at(message: Message) -> float | None:
     """When an operator put the message back onto the job queue, in Unix seconds; None if never."""
-    value = message.headers.get(REPLAYED_AT_HEADER)
-    if not isinstance(value, int | float) or not math.isfinite(value):
+    return _finite(message.headers.get(REPLAYED_AT_HEADER))
+
+
+def not_before(message: Message) -> float:
+    """The moment before which no attempt is to be made, in Unix seconds; 0 if there is none."""
+    return _finite(message.headers.get(NOT_BEFORE_HEADER)) or 0
+
+
+def unsaved_record(message: Message) -> Record | None:
+    """The terminal record in a message that keeps one for the store; None if the message is not of that kind."""
+    if message.headers.get(UNSAVED_HEADER) is None:
         return None
-    return value
+    try:
+        record = Record.decode(message.body)
+    except ValueError as error:
+        raise InvalidMessage("the body is no record", UNSAVED_HEADER, _readable(message.message_id)) from error
+    if not record.is_terminal or not FOREIGN.fullmatch(record.id):
+        raise InvalidMessage("the record is not terminal, or its id is none", UNSAVED_HEADER)
+    return record
+
+
+def keeping(record: Record, message: Message) -> Message:
+    """The message that keeps a terminal record for the store; `message` is the one that it came from."""
+    times = message.headers.get(UNSAVED_HEADER)
+    tried = times + 1 if isinstance(times, int) and not isinstance(times, bool) else 1
+    return Message(record.encode(), message_id=record.id, timestamp=time.time(), headers={UNSAVED_HEADER: tried})
 
 
 def request_id_of(message: Message) -> str | None:
     """The id of the HTTP request that submitted the job, if one did."""
     value = message.headers.get(REQUEST_ID_HEADER)
     return value if isinstance(value, str) else None
+
+
+def _finite(value: HeaderValue) -> float | None:
+    return value if isinstance(value, int | float) and math.isfinite(value) else None
 
 
 def _document(body: bytes) -> dict[str, Any]:

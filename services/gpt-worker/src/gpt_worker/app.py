@@ -1,5 +1,6 @@
 """Puts the worker together and runs it."""
 
+import sys
 from contextlib import aclosing
 
 import structlog
@@ -11,11 +12,12 @@ from common.errors import CacheUnavailable
 from common.lifecycle import Stop, background
 from common.store import Store
 from common.web import admin_application, serving
-from gpt_worker import lease
 from gpt_worker.completion import Completion
 from gpt_worker.consumer import Consumer
+from gpt_worker.in_hand import InHand
 from gpt_worker.keep_trying import keep_trying
 from gpt_worker.processing import Processing
+from gpt_worker.saving import Saving
 from gpt_worker.settings import WorkerSettings
 from gpt_worker.settlement import Settlement
 
@@ -23,44 +25,50 @@ log = structlog.get_logger()
 
 
 async def serve(settings: WorkerSettings) -> None:
-    """Work until told to stop; then finish what is in hand, and give back the rest."""
+    """Work until told to stop; then finish what is in hand, and give back the rest.
+
+    The process ends with 1 if something in its hands could be neither finished nor given back.
+    """
     stop = Stop()
-    worker = lease.new_worker()
+    in_hand = InHand()
     async with (
         aclosing(Broker(settings, "gpt-worker")) as broker,
         aclosing(Cache(settings)) as cache,
         aclosing(Store(settings)) as store,
         aclosing(Completion(settings)) as completion,
     ):
-        processing = Processing(settings, worker, cache, store, completion)
-        settlement = Settlement(settings, broker, cache, store)
-        consumer = Consumer(settings.prefetch, processing, settlement)
+        saving = Saving(settings, in_hand, broker, cache, store)
+        processing = Processing(settings, in_hand, cache, store, completion)
+        settlement = Settlement(settings, broker, cache, saving)
+        consumer = Consumer(settings.prefetch, processing, settlement, in_hand)
         admin = admin_application(
             stop.asked,
             needed={"broker": broker.check_consuming, "cache": cache.ping, "store": store.ping},
         )
         async with (
             serving(admin, settings.http_host, settings.admin_port, 1),
-            background(lease.show_life(cache, worker), queue_depth.sample(broker)),
+            background(in_hand.show_life(cache), queue_depth.sample(broker)),
         ):
-            async with background(_begin(settings, broker, cache, store, consumer, worker)):
+            async with background(_begin(settings, broker, cache, store, consumer)):
                 await stop.asked.wait()
             log.info("stopping")
             await broker.stop_consuming()
-            await consumer.drain(settings.drain_s)
-        await _end(cache, worker)
+            await consumer.finish(settings.drain_s, stop.at_once)
+            saving.end()
+            is_drained = await consumer.give_back()
+        await _end(cache, in_hand.worker)
     log.info("stopped")
+    if not is_drained:
+        sys.exit(1)
 
 
-async def _begin(
-    settings: WorkerSettings, broker: Broker, cache: Cache, store: Store, consumer: Consumer, worker: str
-) -> None:
-    """Wait for each server, then take deliveries; a worker that cannot save must not take any."""
+async def _begin(settings: WorkerSettings, broker: Broker, cache: Cache, store: Store, consumer: Consumer) -> None:
+    """Wait for the broker and the cache, then take deliveries; without the store, work goes on all the same."""
     await broker.connect()
-    await keep_trying(store.prepare)
-    await keep_trying(lambda: cache.show_life(worker))
+    await keep_trying(cache.ping)
     await keep_trying(lambda: broker.consume(settings.prefetch, consumer.receive))
     log.info("started", prefetch=settings.prefetch, admin_port=settings.admin_port)
+    await keep_trying(store.prepare)
 
 
 async def _end(cache: Cache, worker: str) -> None:

@@ -11,32 +11,15 @@ from openai import AsyncOpenAI, Omit, omit
 from openai.types.chat import ChatCompletion
 
 from common import metrics
-from common.errors import ErrorCode, ServiceError
+from common.errors import ErrorCode
 from common.jobs import Usage
 from common.prompts import ChatMessage, Options
+from gpt_worker import failures, retries
+from gpt_worker.failures import Failure, UpstreamFailure
 from gpt_worker.keys import KeyPool
 from gpt_worker.settings import WorkerSettings
 
 log = structlog.get_logger()
-
-#: What a status says where the error's own code says nothing more exact. Others below 500 are refusals.
-_BY_STATUS = {
-    402: ErrorCode.UPSTREAM_QUOTA,
-    408: ErrorCode.UPSTREAM_TIMEOUT,
-    409: ErrorCode.UPSTREAM_UNAVAILABLE,
-    413: ErrorCode.CONTEXT_TOO_LONG,
-    425: ErrorCode.UPSTREAM_UNAVAILABLE,
-    429: ErrorCode.UPSTREAM_RATE_LIMITED,
-}
-_BY_ERROR_CODE = {
-    "insufficient_quota": ErrorCode.UPSTREAM_QUOTA,
-    "billing_hard_limit_reached": ErrorCode.UPSTREAM_QUOTA,
-    "context_length_exceeded": ErrorCode.CONTEXT_TOO_LONG,
-    "content_filter": ErrorCode.CONTENT_REJECTED,
-    "content_policy_violation": ErrorCode.CONTENT_REJECTED,
-}
-#: Statuses that say something about the key, not about the request.
-_KEY_STATUSES = frozenset({401, 402, 403})
 
 #: What the store's documents, 16 MB at most, can surely hold.
 MAX_OUTPUT_CHARS = 2_000_000
@@ -55,14 +38,6 @@ class Answer:
     text: str
     model: str
     usage: Usage | None
-
-
-class UpstreamFailure(ServiceError):
-    """The model gave no answer; maybe because of the key, and another would get one."""
-
-    def __init__(self, code: ErrorCode, *, blames_key: bool = False) -> None:
-        super().__init__(code)
-        self.blames_key = blames_key
 
 
 class Completion:
@@ -99,7 +74,7 @@ class Completion:
             result = "completed"
         except TimeoutError as error:
             result = ErrorCode.UPSTREAM_TIMEOUT
-            raise UpstreamFailure(ErrorCode.UPSTREAM_TIMEOUT) from error
+            raise UpstreamFailure(Failure.TIMEOUT) from error
         except UpstreamFailure as failure:
             result = failure.code
             raise
@@ -146,12 +121,14 @@ async def _call(client: AsyncOpenAI, prompt: list[ChatMessage], model: str, opti
             stop=_given(options.stop),
         )
     except openai.APITimeoutError as error:
-        raise UpstreamFailure(ErrorCode.UPSTREAM_TIMEOUT) from error
+        raise UpstreamFailure(Failure.TIMEOUT) from error
     except openai.APIStatusError as error:
         raise _failure_of(error) from error
+    except (openai.APIConnectionError, OSError) as error:
+        raise UpstreamFailure(Failure.CONNECTION) from error
     # ValueError: a body that is not JSON although its content type says so.
     except (openai.OpenAIError, ValueError) as error:
-        raise UpstreamFailure(ErrorCode.UPSTREAM_UNAVAILABLE) from error
+        raise UpstreamFailure(Failure.MALFORMED_ANSWER) from error
     return _answer_of(completion, model)
 
 
@@ -160,11 +137,8 @@ def _given(value: Any) -> Any | Omit:
 
 
 def _failure_of(error: openai.APIStatusError) -> UpstreamFailure:
-    status = error.status_code
-    default = ErrorCode.UPSTREAM_UNAVAILABLE if status >= 500 else ErrorCode.UPSTREAM_REJECTED
-    code = _BY_ERROR_CODE.get(error.code or "") or _BY_STATUS.get(status, default)
-    blames_key = status in _KEY_STATUSES or code is ErrorCode.UPSTREAM_QUOTA
-    return UpstreamFailure(code, blames_key=blames_key)
+    failure = failures.of_status(error.status_code, error.code, error.type)
+    return UpstreamFailure(failure, retries.retry_after_s(error.response.headers))
 
 
 def _answer_of(completion: ChatCompletion, asked_model: str) -> Answer:
@@ -173,13 +147,13 @@ def _answer_of(completion: ChatCompletion, asked_model: str) -> Answer:
         choice = completion.choices[0]
         text: Any = choice.message.content
         if choice.finish_reason == "content_filter" or choice.message.refusal:
-            raise UpstreamFailure(ErrorCode.CONTENT_REJECTED)
+            raise UpstreamFailure(Failure.CONTENT_FILTER)
         model: Any = completion.model
         usage: Any = completion.usage
     except (AttributeError, IndexError, TypeError) as error:
-        raise UpstreamFailure(ErrorCode.UPSTREAM_UNAVAILABLE) from error
+        raise UpstreamFailure(Failure.MALFORMED_ANSWER) from error
     if not isinstance(text, str) or len(text) > MAX_OUTPUT_CHARS:
-        raise UpstreamFailure(ErrorCode.UPSTREAM_UNAVAILABLE)
+        raise UpstreamFailure(Failure.MALFORMED_ANSWER)
     return Answer(_whole(text), model if isinstance(model, str) and model else asked_model, _usage_of(usage))
 
 

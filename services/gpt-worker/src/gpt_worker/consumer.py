@@ -7,13 +7,14 @@ import structlog
 from common import metrics
 from common.broker import Delivery
 from common.messages import request_id_of
+from gpt_worker.in_hand import InHand
 from gpt_worker.processing import Processing
 from gpt_worker.settlement import Settlement
 
 log = structlog.get_logger()
 
-#: Seconds that a stopping worker waits for deliveries to be given back.
-GIVE_BACK_S = 5
+#: Seconds that a stopping worker waits for deliveries to be given back, and for answers to be kept.
+GIVE_BACK_S = 10
 
 
 class Consumer:
@@ -23,31 +24,41 @@ class Consumer:
     delivers others while the calls for the first ones still run; for that case there are the slots.
     """
 
-    def __init__(self, slots: int, processing: Processing, settlement: Settlement) -> None:
+    def __init__(self, slots: int, processing: Processing, settlement: Settlement, in_hand: InHand) -> None:
         self._slots = asyncio.Semaphore(slots)
         self._processing = processing
         self._settlement = settlement
-        self._in_hand: set[asyncio.Task[None]] = set()
+        self._in_hand = in_hand
+        self._tasks: set[asyncio.Task[None]] = set()
         self._settling: set[asyncio.Task[None]] = set()
         metrics.SLOTS.set(slots)
 
     def receive(self, delivery: Delivery) -> None:
         """Start on a delivery; returns at once."""
         task = asyncio.create_task(self._handle(delivery))
-        self._in_hand.add(task)
+        self._tasks.add(task)
         task.add_done_callback(self._let_go)
 
-    async def drain(self, timeout_s: float) -> None:
-        """Finish what is in hand within `timeout_s` seconds, then give back what is not being saved already."""
-        if self._in_hand:
-            log.info("draining", jobs=len(self._in_hand), timeout_s=timeout_s)
-            await asyncio.wait(self._in_hand, timeout=timeout_s)
-        for task in self._in_hand - self._settling:
+    async def finish(self, timeout_s: float, at_once: asyncio.Event) -> None:
+        """Wait until everything in hand is finished, for `timeout_s` seconds at most, or until told `at_once`."""
+        if not self._tasks:
+            return
+        log.info("draining", jobs=len(self._tasks), timeout_s=timeout_s)
+        told = asyncio.create_task(at_once.wait())
+        everything = asyncio.create_task(asyncio.wait(self._tasks))
+        await asyncio.wait({told, everything}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        told.cancel()
+        everything.cancel()
+
+    async def give_back(self) -> bool:
+        """Give back what is not being saved already, and say whether nothing is left then."""
+        for task in self._tasks - self._settling:
             task.cancel()
-        if self._in_hand:
-            await asyncio.wait(self._in_hand, timeout=GIVE_BACK_S)
-        if self._in_hand:
-            log.warning("not_drained", jobs=len(self._in_hand))
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=GIVE_BACK_S)
+        if self._tasks:
+            log.warning("not_drained", jobs=len(self._tasks))
+        return not self._tasks
 
     async def _handle(self, delivery: Delivery) -> None:
         """One delivery from beginning to end: what became of it, then what the table says of that."""
@@ -73,7 +84,12 @@ class Consumer:
             log.exception("delivery_not_settled")
             await self._settlement.release(result)
             await self._settlement.bury(delivery)
+        finally:
+            if result.lease is not None:
+                self._in_hand.let_go(result.lease)
 
     def _let_go(self, task: asyncio.Task[None]) -> None:
-        self._in_hand.discard(task)
+        self._tasks.discard(task)
         self._settling.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.error("delivery_died", exc_info=task.exception())

@@ -11,7 +11,7 @@ from common.errors import BrokerUnavailable, CacheUnavailable, StoreUnavailable
 log = structlog.get_logger()
 
 FIRST_PAUSE_S = 0.2
-LONGEST_PAUSE_S = 5
+LONGEST_PAUSE_S = 2
 
 Value = TypeVar("Value")
 

@@ -1,6 +1,7 @@
 """The one table: what became of a delivery, and what is therefore done, in this order, with its message.
 
-save        the terminal record goes into the store, then into the cache (which wakes those who wait)
+save        the terminal record goes into the store, then into the cache (which wakes those who wait); if the store
+            is away, into the cache, and by way of a wait queue into the store later
 reply       the terminal record is published to the message's `reply_to`, if it has one
 send_to     the message is published to another queue, and the broker has confirmed it
 release     the lease is given up, so that any worker may take the job
@@ -12,7 +13,6 @@ from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 
 from common.cache import Lease
-from common.errors import ErrorCode
 from common.jobs import Record
 from common.messages import HeaderValue
 
@@ -26,8 +26,12 @@ class Outcome(StrEnum):
     EXHAUSTED = "exhausted"
     INVALID = "invalid"
     ALREADY_FINISHED = "already_finished"
+    WITHDRAWN = "withdrawn"
     LEASED = "leased"
+    EARLY = "early"
     TRANSIENT = "transient"
+    POSTPONED = "postponed"
+    RENEWED = "renewed"
     INTERRUPTED = "interrupted"
     BROKEN = "broken"
 
@@ -35,6 +39,7 @@ class Outcome(StrEnum):
 class Destination(Enum):
     """Where a message goes on to."""
 
+    JOBS = "jobs"
     WAIT = "wait"
     DEAD = "dead"
 
@@ -65,28 +70,32 @@ ACTIONS: dict[Outcome, Action] = {
     Outcome.INVALID: Action(save=True, reply=True, send_to=Destination.DEAD),
     # Saved once more, since a worker may have died between the store and the cache; the first record stays.
     Outcome.ALREADY_FINISHED: Action(save=True, reply=True),
+    # The broker has it, although the gateway heard nothing from it and told the client so.
+    Outcome.WITHDRAWN: Action(),
     Outcome.LEASED: Action(send_to=Destination.WAIT),
+    Outcome.EARLY: Action(send_to=Destination.WAIT),
     Outcome.TRANSIENT: Action(send_to=Destination.WAIT, release=True),
+    # The store, which alone knows whether the job is finished, is away.
+    Outcome.POSTPONED: Action(send_to=Destination.WAIT, release=True),
+    # It came back so often that the broker would soon drop it; a new message begins to count anew.
+    Outcome.RENEWED: Action(send_to=Destination.JOBS),
     Outcome.INTERRUPTED: Action(release=True, then=Then.GIVE_BACK),
     Outcome.BROKEN: Action(save=True, reply=True, send_to=Destination.DEAD),
 }
-
-#: The upstream failures after which another attempt may succeed; all others are final.
-TRANSIENT_CODES = frozenset(
-    {ErrorCode.UPSTREAM_RATE_LIMITED, ErrorCode.UPSTREAM_UNAVAILABLE, ErrorCode.UPSTREAM_TIMEOUT}
-)
 
 
 @dataclass(frozen=True)
 class Result:
     """An outcome with what its action needs.
 
-    `record` is the terminal record; `headers` are set on the message when it goes on to another queue;
-    `lease` is the one that was asked for, whether it was got or not.
+    `record` is the terminal record; `headers` are set on the message when it goes on to another queue, where it
+    waits for `delay_s` seconds if that is a wait queue; `lease` is the one that was asked for, whether it was got
+    or not.
     """
 
     outcome: Outcome
     job_id: str | None = None
     record: Record | None = None
     headers: Mapping[str, HeaderValue] = field(default_factory=dict)
+    delay_s: float = 0
     lease: Lease | None = None

@@ -64,7 +64,7 @@ class Replay:
             known = cached.body if cached else stored.encode() if stored else b""
             if not await self._cache.start_over(known, queued, queued.expires_at - now):
                 return Verdict.CHANGED
-        if stored is not None:
+        if stored is not None and stored.is_terminal:
             await self._store.forget(stored)
         return Verdict.REPLAYED
 

@@ -8,12 +8,12 @@ import structlog
 from common import metrics
 from common.broker import Broker, Delivery
 from common.cache import Cache
-from common.errors import ErrorCode, PublishRefused
-from common.jobs import DEADLINE_MARGIN_S, Record
+from common.errors import CacheUnavailable, ErrorCode, PublishRefused
+from common.jobs import Record
 from common.messages import Message, dead_letter_headers
-from common.store import Store
 from gpt_worker.keep_trying import keep_trying
 from gpt_worker.outcomes import ACTIONS, Destination, Outcome, Result, Then
+from gpt_worker.saving import Saving
 from gpt_worker.settings import WorkerSettings
 
 log = structlog.get_logger()
@@ -22,51 +22,35 @@ log = structlog.get_logger()
 class Settlement:
     """Brings results to where they belong; gives none of them up while its servers are away."""
 
-    def __init__(self, settings: WorkerSettings, broker: Broker, cache: Cache, store: Store) -> None:
+    def __init__(self, settings: WorkerSettings, broker: Broker, cache: Cache, saving: Saving) -> None:
         self._settings = settings
         self._broker = broker
         self._cache = cache
-        self._store = store
+        self._saving = saving
 
     async def settle(self, delivery: Delivery, result: Result) -> None:
         """Carry out the action of the result's outcome; the acknowledgement is always last."""
         action = ACTIONS[result.outcome]
-        record = result.record
+        message, record = delivery.message, result.record
+        unsaved = None
         if action.save and record is not None:
             is_new = result.outcome is not Outcome.ALREADY_FINISHED
-            record = await self._save(record, self._settings.result_store_ttl_s if is_new else None)
-        if action.reply and record is not None and delivery.message.reply_to is not None:
-            await self._reply(delivery.message, delivery.message.reply_to, record)
+            saved = await self._saving.save(record, is_new=is_new)
+            record, unsaved = saved.record, None if saved.is_in_store else saved.record
+        if action.reply and record is not None and message.reply_to is not None:
+            await self._reply(message, message.reply_to, record)
         if action.send_to is not None:
-            await self._send_on(delivery.message, action.send_to, result)
+            await self._send_on(message, action.send_to, result)
+        if unsaved is not None:
+            await self._saving.keep_for_later(unsaved, message)
         if action.release:
-            await self.release(result)
+            await self._release(result, gives_up=action.then is Then.GIVE_BACK)
         if action.then is Then.ACKNOWLEDGE:
             await delivery.acknowledge()
         else:
             await delivery.give_back()
         metrics.DELIVERIES.labels(result.outcome).inc()
         log.info("delivery_settled", outcome=result.outcome)
-
-    async def _save(self, record: Record, ttl_s: float | None) -> Record:
-        """Store, then cache; the record that counts is the first one that was ever stored.
-
-        A new record can be read for `ttl_s` seconds from when it is stored, however long that took.
-        """
-        reader_knows_by_id = record.created_at + self._settings.job_deadline_s + 2 * DEADLINE_MARGIN_S
-
-        async def store() -> Record:
-            lasting = record if ttl_s is None else record.lasting(ttl_s)
-            return await self._store.save(lasting, keep_until=reader_knows_by_id)
-
-        saved = await keep_trying(store)
-        left_s = saved.expires_at - time.time()
-        if left_s > 0:
-            cache_ttl_s = min(self._settings.result_cache_ttl_s, left_s)
-            await keep_trying(lambda: self._cache.advance(saved, cache_ttl_s))
-        if ttl_s is not None and saved.completed_at == record.completed_at:
-            metrics.FINISHED.labels(saved.status, saved.error.code if saved.error else "").inc()
-        return saved
 
     async def _reply(self, message: Message, reply_to: str, record: Record) -> None:
         """Publish the record to whoever asked; if that queue is gone, the record can still be polled."""
@@ -88,10 +72,13 @@ class Settlement:
 
     async def _send_on(self, message: Message, destination: Destination, result: Result) -> None:
         """Publish the message as it came, with the result's headers."""
-        topology = self._broker.topology
-        queue = topology.wait if destination is Destination.WAIT else topology.dead
         sent = replace(message, headers={**message.headers, **result.headers})
-        await keep_trying(lambda: self._broker.publish_to(queue.name, sent))
+        if destination is Destination.WAIT:
+            await keep_trying(lambda: self._broker.publish_later(sent, result.delay_s))
+        elif destination is Destination.JOBS:
+            await keep_trying(lambda: self._broker.publish_job(sent))
+        else:
+            await keep_trying(lambda: self._broker.publish_to(self._broker.topology.dead.name, sent))
 
     async def bury(self, delivery: Delivery) -> None:
         """Put what we cannot settle among the dead letters, with nothing but its body, and acknowledge it."""
@@ -102,6 +89,24 @@ class Settlement:
 
     async def release(self, result: Result) -> None:
         """Give up the lease, if there is one. Left behind, it would lock the job as long as this worker lives."""
+        await self._release(result, gives_up=False)
+
+    async def _release(self, result: Result, *, gives_up: bool) -> None:
         job_id, lease = result.job_id, result.lease
-        if job_id is not None and lease is not None:
-            await keep_trying(lambda: self._cache.release(job_id, lease))
+        if job_id is None or lease is None:
+            return
+        was_attempted = result.outcome is not Outcome.POSTPONED
+        # A wait queue may hold a message up to twice as long as asked.
+        due_in_s = 2 * result.delay_s
+
+        async def release() -> None:
+            await self._cache.release(job_id, lease, due_in_s, attempted=was_attempted)
+
+        if not gives_up:
+            await keep_trying(release)
+            return
+        try:
+            await release()
+        except CacheUnavailable:
+            # This worker ends now, and its leases with it.
+            log.warning("lease_not_released")

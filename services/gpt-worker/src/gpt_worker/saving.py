@@ -1,0 +1,100 @@
+"""Keeps terminal records: in the store and the cache; while the store is away, in the cache and the broker."""
+
+import time
+from dataclasses import dataclass
+
+import structlog
+
+from common import messages, metrics
+from common.broker import Broker
+from common.cache import Cache
+from common.errors import CacheUnavailable, StoreUnavailable
+from common.jobs import Record
+from common.messages import Message
+from common.store import Store
+from gpt_worker import retries
+from gpt_worker.in_hand import InHand
+from gpt_worker.keep_trying import keep_trying
+from gpt_worker.settings import WorkerSettings
+
+log = structlog.get_logger()
+
+#: Seconds between two tries to bring what was kept into the store: the first, and the longest, pause.
+FIRST_PAUSE_S = 2
+LONGEST_PAUSE_S = 30
+
+
+@dataclass(frozen=True)
+class Saved:
+    """The record that counts, and whether it is where it belongs or has still to be brought there."""
+
+    record: Record
+    is_in_store: bool
+
+
+class Saving:
+    """Keeps terminal records, none of them only in this worker's memory when it returns."""
+
+    def __init__(self, settings: WorkerSettings, in_hand: InHand, broker: Broker, cache: Cache, store: Store) -> None:
+        self._settings = settings
+        self._in_hand = in_hand
+        self._broker = broker
+        self._cache = cache
+        self._store = store
+        self._is_ending = False
+
+    def end(self) -> None:
+        """From now on the broker alone is enough: this worker ends, and the answer must not end with it."""
+        self._is_ending = True
+
+    async def save(self, record: Record, *, is_new: bool) -> Saved:
+        """Store, then cache; the record that counts is the first one that was ever kept.
+
+        A new record can be read for RESULT_STORE_TTL_S seconds from when it is kept, however long that took.
+        While the store is away the cache is enough, and the caller has to `keep_for_later`; while both are away
+        this does not return.
+        """
+
+        async def save() -> Saved:
+            lasting = record.lasting(self._settings.result_store_ttl_s) if is_new else record
+            try:
+                saved = await self._store.save(lasting, self._settings.known_by_id_until(record))
+            except StoreUnavailable:
+                return await self._save_without_store(lasting)
+            return Saved(saved, is_in_store=True)
+
+        saved = await keep_trying(save)
+        if saved.is_in_store:
+            await self._cache_it(saved.record)
+        self._in_hand.finished(saved.record)
+        if is_new and saved.record.completed_at == record.completed_at:
+            error = saved.record.error
+            metrics.FINISHED.labels(saved.record.status, error.code if error else "").inc()
+        return saved
+
+    async def keep_for_later(self, record: Record, message: Message) -> None:
+        """Give the broker a record that the store could not take; it comes back until it is saved."""
+        kept = messages.keeping(record, message)
+        tries = kept.headers[messages.UNSAVED_HEADER]
+        delay_s = retries.delay_s(int(tries or 1), None, FIRST_PAUSE_S, LONGEST_PAUSE_S)
+        await keep_trying(lambda: self._broker.publish_later(kept, delay_s))
+        log.warning("record_kept_for_the_store")
+
+    async def _save_without_store(self, record: Record) -> Saved:
+        """Let clients read the record from the cache for as long as it may be read at all."""
+        try:
+            await self._cache.advance(record, record.expires_at - time.time())
+            cached = await self._cache.get(record.id)
+        except CacheUnavailable:
+            if not self._is_ending:
+                raise
+            return Saved(record, is_in_store=False)
+        # Another one that is there already was read already.
+        counts = Record.decode(cached.body) if cached is not None and cached.is_terminal else record
+        return Saved(counts, is_in_store=False)
+
+    async def _cache_it(self, record: Record) -> None:
+        left_s = record.expires_at - time.time()
+        if left_s > 0:
+            ttl_s = min(self._settings.result_cache_ttl_s, left_s)
+            await keep_trying(lambda: self._cache.advance(record, ttl_s))
