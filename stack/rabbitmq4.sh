@@ -19,7 +19,8 @@ unpack() {
     rm -rf "$root"
     command -v mmdebstrap && [ -e /usr/share/keyrings/debian-archive-keyring.gpg ] || {
         apt-get update || true # the package lists of last time may do
-        DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends mmdebstrap debian-archive-keyring || return
+        DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
+            mmdebstrap debian-archive-keyring || return
     }
     mmdebstrap --variant=extract --include='?essential' --include=rabbitmq-server trixie "$root" || return
     date >"$root/unpacked"
