@@ -23,9 +23,12 @@ import redis.asyncio
 import structlog
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import DataError, RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from common import cache_scripts
+from common.breaker import Away, Breaker
 from common.errors import CacheUnavailable, ErrorCode, ServiceError
 from common.jobs import TERMINAL, EncodedRecord, Record, Status
 from common.settings import CacheSettings
@@ -97,6 +100,7 @@ class Cache:
             socket_connect_timeout=self._timeout_s,
             retry=Retry(NoBackoff(), 0),
         )
+        self._breaker = Breaker("cache", (RedisConnectionError, RedisTimeoutError, OSError, TimeoutError))
         self._run_id: str | None = None
         self._advance = self._redis.register_script(cache_scripts.ADVANCE)
         self._take = self._redis.register_script(cache_scripts.TAKE)
@@ -205,7 +209,7 @@ class Cache:
 
         Says whether the cache still has its memory: false if it was started anew or emptied since the last sign.
         """
-        async with self._deadline(), self._redis.pipeline(transaction=False) as pipeline:
+        async with self._deadline(always=True), self._redis.pipeline(transaction=False) as pipeline:
             pipeline.set(self._worker(owner), b"1", px=_milliseconds(WORKER_TTL_S), get=True)
             pipeline.info("server")
             known, server = await pipeline.execute()
@@ -215,12 +219,12 @@ class Cache:
 
     async def show_death(self, owner: str) -> None:
         """Make the worker's leases void at once."""
-        async with self._deadline():
+        async with self._deadline(always=True):
             await self._redis.delete(self._worker(owner))
 
     async def ping(self) -> None:
         """Return if the cache answers; raises CacheUnavailable."""
-        async with self._deadline():
+        async with self._deadline(always=True):
             await self._redis.ping()
 
     async def finished_jobs(self) -> AsyncIterator[str | None]:
@@ -288,8 +292,9 @@ class Cache:
         return f"{self._prefix}finished"
 
     @asynccontextmanager
-    async def _deadline(self) -> AsyncIterator[None]:
-        with _translated():
+    async def _deadline(self, *, always: bool = False) -> AsyncIterator[None]:
+        """One exchange with the server. It is made `always` where nobody waits for it who could do without."""
+        with _translated(), self._breaker.watching(always=always):
             async with asyncio.timeout(self._timeout_s):
                 yield
 
@@ -301,7 +306,7 @@ def _translated() -> Iterator[None]:
     except DataError:
         # Ours, not the server's: trying again would not help.
         raise
-    except (RedisError, OSError, TimeoutError) as error:
+    except (RedisError, OSError, TimeoutError, Away) as error:
         raise CacheUnavailable from error
 
 

@@ -112,7 +112,7 @@ class CacheSettings(Settings):
 
     redis_url: Annotated[SecretStr, _url_of("redis", "rediss")]
     redis_prefix: str = Field(default="gpt-jobs:", max_length=64)
-    cache_timeout_s: Timeout = 2
+    cache_timeout_s: Timeout = 0.5
     result_cache_ttl_s: Lifetime = 600
 
 
