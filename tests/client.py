@@ -108,6 +108,11 @@ class Application:
         async with self._connection.channel() as channel:
             await channel.queue_delete(self._place.queue)
 
+    async def purge_job_queue(self) -> None:
+        async with self._connection.channel() as channel:
+            queue = await channel.get_queue(self._place.queue)
+            await queue.purge()
+
     @asynccontextmanager
     async def full_queue(self) -> AsyncIterator[str]:
         """A queue that refuses every message."""

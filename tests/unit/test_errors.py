@@ -34,6 +34,7 @@ def test_every_error_has_the_same_shape(code: ErrorCode) -> None:
         ("job_expired", 410),
         ("too_large", 413),
         ("unsupported_media_type", 415),
+        ("queue_full", 429),
         ("internal", 500),
         ("broker_unavailable", 503),
         ("cache_unavailable", 503),
@@ -49,7 +50,7 @@ def test_what_is_unavailable_is_worth_another_try_and_what_is_invalid_is_not() -
         if meaning.type is ErrorType.UNAVAILABLE:
             assert (meaning.retryable, meaning.http_status) == (True, 503)
         if meaning.http_status in range(400, 500):
-            assert not meaning.retryable
+            assert meaning.retryable == (meaning.type is ErrorType.RATE_LIMIT)
 
 
 def test_messages_are_sentences_that_fit_a_small_screen() -> None:

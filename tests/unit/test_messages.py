@@ -4,10 +4,11 @@ import json
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from common import messages
 from common.ids import JobIds
-from common.messages import JobMessage, Message
+from common.messages import HeaderValue, JobMessage, Message
 from common.prompts import ChatMessage, Options
 
 MINTED = JobIds(["a-key"]).mint()
@@ -112,3 +113,23 @@ def test_an_id_in_the_body_wins_over_the_messages_own() -> None:
 @pytest.mark.parametrize("job_id", ["a", "A.b_c-d:e", "0", "x" * 128, MINTED])
 def test_ids_that_a_publisher_may_bring(job_id: str) -> None:
     assert read({"id": job_id, "reqId": job_id, "msg": "hello"}).job_id == job_id
+
+
+def test_a_copy_is_the_whole_message() -> None:
+    headers: dict[str, HeaderValue] = {"text": "é", "int": 1, "float": 1.0, "bool": True, "none": None}
+    message = Message('{"msg": "占卜 \\ud83d"}'.encode(), "id", "correlation", "reply", 1.5, headers)
+    copy = messages.unpack(messages.pack(message))
+    assert copy == message
+    assert {name: type(value) for name, value in copy.headers.items()} == {
+        name: type(value) for name, value in headers.items()
+    }
+
+
+def test_a_copy_says_only_what_there_is() -> None:
+    assert messages.unpack(messages.pack(Message(b"{}"))) == Message(b"{}")
+
+
+@pytest.mark.parametrize("copy", [b"", b"{", b"[]", b"{}", b'{"body": 5}', b"\xff"])
+def test_what_is_no_copy_is_said_to_be_none(copy: bytes) -> None:
+    with pytest.raises(ValidationError):
+        messages.unpack(copy)

@@ -33,6 +33,7 @@ class ErrorCode(StrEnum):
     JOB_EXPIRED = "job_expired"
     TOO_LARGE = "too_large"
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
+    QUEUE_FULL = "queue_full"
     BROKER_UNAVAILABLE = "broker_unavailable"
     CACHE_UNAVAILABLE = "cache_unavailable"
     STORE_UNAVAILABLE = "store_unavailable"
@@ -82,6 +83,9 @@ MEANINGS: dict[ErrorCode, Meaning] = {
         False,
         415,
     ),
+    ErrorCode.QUEUE_FULL: Meaning(
+        "The job was not accepted: the queue is full. Try again later.", ErrorType.RATE_LIMIT, True, 429
+    ),
     ErrorCode.BROKER_UNAVAILABLE: Meaning(
         "The job was not accepted: the broker did not confirm it. Try again.",
         ErrorType.UNAVAILABLE,
@@ -127,6 +131,9 @@ class ErrorBody(BaseModel):
 class ServiceError(Exception):
     """The base of all errors that have a code; `message` and `param` may be shown to a client."""
 
+    #: Seconds until it is worth trying again, where that is known.
+    retry_after_s: int | None = None
+
     def __init__(self, code: ErrorCode, message: str | None = None, param: str | None = None) -> None:
         self.code = code
         self.message = message or MEANINGS[code].message
@@ -156,6 +163,14 @@ class InvalidRequest(ServiceError):
 
     def __init__(self, message: str, param: str | None = None) -> None:
         super().__init__(ErrorCode.INVALID_REQUEST, message, param)
+
+
+class QueueFull(ServiceError):
+    """The job queue has as many jobs as it may have; nothing was asked of the broker."""
+
+    def __init__(self, retry_after_s: int) -> None:
+        super().__init__(ErrorCode.QUEUE_FULL)
+        self.retry_after_s = retry_after_s
 
 
 class BrokerUnavailable(ServiceError):

@@ -88,7 +88,7 @@ def errors(*codes: ErrorCode, schema: Schema | None = None) -> Schema:
         str(status): answer(
             f"{HTTPStatus(status).phrase}: {', '.join(f'`{code}`' for code in of_status)}",
             schema or reference("ErrorAnswer"),
-            RETRY_AFTER_HEADER if status == HTTPStatus.SERVICE_UNAVAILABLE else None,
+            RETRY_AFTER_HEADER if status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE) else None,
         )
         for status, of_status in by_status.items()
     }

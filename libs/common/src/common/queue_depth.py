@@ -15,7 +15,14 @@ async def sample(broker: Broker) -> Never:
     while True:
         for queue in broker.queues:
             try:
-                metrics.QUEUE_DEPTH.labels(queue.name).set(await broker.depth(queue.name))
+                await ask(broker, queue.name)
             except BrokerUnavailable:
                 break
         await asyncio.sleep(INTERVAL_S)
+
+
+async def ask(broker: Broker, queue: str) -> int:
+    """How many messages are ready in a queue, as the gauge shows from now on; raises BrokerUnavailable."""
+    depth = await broker.depth(queue)
+    metrics.QUEUE_DEPTH.labels(queue).set(depth)
+    return depth

@@ -19,7 +19,7 @@ from common.lifecycle import CannotStart
 log = structlog.get_logger()
 
 MAX_BODY_BYTES = 256 * 1024
-#: Seconds after which it may be worth to ask again, for an answer or after a 503.
+#: Seconds after which it may be worth to ask again, unless more is known.
 RETRY_AFTER_S = 2
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -76,8 +76,8 @@ def error_response(
     """The error as an HTTP answer; `envelope` is put around it for clients that expect another shape."""
     body = {**(envelope or {}), "error": error.body(request_id).model_dump()}
     response = web.json_response(body, status=error.http_status, headers=headers)
-    if error.http_status == 503:
-        response.headers["Retry-After"] = str(RETRY_AFTER_S)
+    if error.http_status in (429, 503):
+        response.headers["Retry-After"] = str(error.retry_after_s or RETRY_AFTER_S)
     if error.http_status == 401:
         response.headers["WWW-Authenticate"] = "Bearer"
     return response

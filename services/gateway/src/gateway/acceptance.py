@@ -14,6 +14,7 @@ from common.jobs import Record
 from common.messages import Message
 from common.prompts import JobRequest
 from common.templates import Templates
+from gateway.admission import Admission
 
 log = structlog.get_logger()
 
@@ -30,45 +31,54 @@ class Origin:
 class Acceptance:
     """Turns a valid request into a job."""
 
-    def __init__(self, ids: JobIds, templates: Templates, cache: Cache, broker: Broker) -> None:
+    def __init__(self, ids: JobIds, templates: Templates, admission: Admission, cache: Cache, broker: Broker) -> None:
         self._ids = ids
         self._templates = templates
+        self._admission = admission
         self._cache = cache
         self._broker = broker
 
     async def accept(self, request: JobRequest, deadline_s: float, origin: Origin) -> Record:
         """The record of the new job, which from now on is never lost.
 
-        Raises InvalidRequest if the template or its inputs are wrong, and BrokerUnavailable if the broker
-        did not confirm; then there is no job.
+        Raises InvalidRequest if the template or its inputs are wrong, QueueFull, and BrokerUnavailable if the
+        broker did not confirm; then there is no job.
         """
         prompt = request.prompt(self._templates)
         now = time.time()
         job_id = self._ids.mint(origin.client, now)
         record = Record.queued(job_id, now, now + deadline_s, request.metadata)
         body = messages.encode(job_id, prompt, request.options, request.metadata)
-        with structlog.contextvars.bound_contextvars(job_id=job_id):
-            await self._mark(record, now)
-            try:
-                await self._broker.publish_job(_message(record, body, now, origin))
-            except BrokerUnavailable:
-                await self._withdraw(record, now)
-                raise
+        with structlog.contextvars.bound_contextvars(job_id=job_id), self._admission.place():
+            await self._publish(record, _message(record, body, now, origin), record.expires_at - now)
             log.info("job_accepted")
         return record
 
-    async def _mark(self, record: Record, now: float) -> None:
-        """Record the job before any worker can see it. Without a cache the id alone says that it is queued."""
+    async def _publish(self, record: Record, message: Message, ttl_s: float) -> None:
+        """Record the job before any worker can see it, and publish it; otherwise no worker will take it up."""
+        await self._mark(record, message, ttl_s)
         try:
-            await self._cache.advance(record, record.expires_at - now)
+            await self._broker.publish_job(message)
+        except BrokerUnavailable:
+            if await self._withdraw(record.id, ttl_s):
+                raise
+            # A worker has the job, so the broker has the message: only the confirm was lost.
+            log.warning("job_taken_unconfirmed")
+
+    async def _mark(self, record: Record, message: Message, ttl_s: float) -> None:
+        """Without a cache the id alone says that the job is queued, and nobody can recover its message."""
+        try:
+            await self._cache.mark(record, ttl_s, messages.pack(message))
         except CacheUnavailable:
             log.warning("job_not_recorded")
 
-    async def _withdraw(self, record: Record, now: float) -> None:
+    async def _withdraw(self, job_id: str, ttl_s: float) -> bool:
+        """Say whether the job is to be forgotten. Without a cache it may yet run, under an id that nobody knows."""
         try:
-            await self._cache.withdraw(record.id, record.expires_at - now)
+            return await self._cache.withdraw(job_id, ttl_s)
         except CacheUnavailable:
             log.warning("job_not_withdrawn")
+            return True
 
 
 def _message(record: Record, body: bytes, now: float, origin: Origin) -> Message:

@@ -1,6 +1,7 @@
 """Puts the gateway together and runs it."""
 
 from contextlib import aclosing
+from functools import partial
 
 import structlog
 
@@ -13,7 +14,9 @@ from common.lifecycle import Stop, background
 from common.templates import Templates
 from common.web import admin_application, application, serving
 from gateway.acceptance import Acceptance
+from gateway.admission import Admission
 from gateway.handlers import Handlers
+from gateway.recovery import keep_recovering
 from gateway.settings import GatewaySettings
 
 log = structlog.get_logger()
@@ -25,13 +28,19 @@ async def serve(settings: GatewaySettings) -> None:
     warn_if_unsafe(settings)
     ids = JobIds([key.get_secret_value() for key in settings.job_id_keys])
     async with aclosing(Broker(settings, "gateway")) as broker, aclosing(Cache(settings)) as cache:
-        acceptance = Acceptance(ids, Templates.load(), cache, broker)
+        admission = Admission(settings.max_queue_depth)
+        acceptance = Acceptance(ids, Templates.load(), admission, cache, broker)
         admin = admin_application(stop.asked, needed={"broker": broker.check}, useful={"cache": cache.ping})
         public = application(Handlers(settings, acceptance).routes())
         async with (
             serving(admin, settings.http_host, settings.admin_port, 1),
-            background(broker.connect(), queue_depth.sample(broker)),
-            serving(public, settings.http_host, settings.http_port, settings.broker_timeout_s + 5),
+            background(
+                broker.connect(),
+                queue_depth.sample(broker),
+                admission.watch(partial(queue_depth.ask, broker, broker.topology.queue)),
+                keep_recovering(broker, cache, settings.recovery_grace_s),
+            ),
+            serving(public, settings.http_host, settings.http_port, settings.longest_answer_s + 5),
         ):
             log.info("started", port=settings.http_port, admin_port=settings.admin_port)
             await stop.asked.wait()

@@ -6,7 +6,7 @@ from aiohttp import web
 
 from common import metrics
 from common.auth import Clients
-from common.errors import ServiceError
+from common.errors import BrokerUnavailable, QueueFull, ServiceError
 from common.jobs import Record
 from common.web import REQUEST_ID, RETRY_AFTER_S, error_response, json_body, json_bytes
 from gateway.acceptance import Acceptance, Origin
@@ -58,4 +58,8 @@ class Handlers:
         deadline_s = submission.deadline_s or self._max_deadline_s
         traceparent = request.headers.get("traceparent", "")
         origin = Origin(client, request[REQUEST_ID], traceparent if _TRACEPARENT.fullmatch(traceparent) else None)
-        return await self._acceptance.accept(submission, deadline_s, origin)
+        try:
+            return await self._acceptance.accept(submission, deadline_s, origin)
+        except (BrokerUnavailable, QueueFull) as error:
+            metrics.REFUSED.labels(error.code).inc()
+            raise

@@ -14,6 +14,7 @@ _COMMON_ERRORS = (
     ErrorCode.UNAUTHENTICATED,
     ErrorCode.TOO_LARGE,
     ErrorCode.UNSUPPORTED_MEDIA_TYPE,
+    ErrorCode.QUEUE_FULL,
     ErrorCode.BROKER_UNAVAILABLE,
 )
 _STARTED = envelope({"reqId": {"type": "string"}}, is_ok=True)

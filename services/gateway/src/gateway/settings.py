@@ -1,7 +1,17 @@
 """What the gateway can be told."""
 
+from pydantic import Field
+
 from common.settings import BrokerSettings, CacheSettings, DeadlineSettings, PublicHttpSettings, TimeoutSettings
 
 
 class GatewaySettings(PublicHttpSettings, BrokerSettings, CacheSettings, TimeoutSettings, DeadlineSettings):
     """The gateway's environment."""
+
+    max_queue_depth: int | None = Field(default=None, ge=1)
+    recovery_grace_s: float = Field(default=30, gt=0, le=3600)
+
+    @property
+    def longest_answer_s(self) -> float:
+        """The longest that a submission waits for servers: to be marked, published, and withdrawn if that fails."""
+        return self.broker_timeout_s + 2 * self.cache_timeout_s

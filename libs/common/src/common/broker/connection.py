@@ -69,6 +69,10 @@ class Broker:
                 log.info("broker_connected")
                 return
 
+    async def declare(self) -> None:
+        """Make what is gone of our topology; raises BrokerUnavailable."""
+        await self._declare_again(*self.topology.queues)
+
     async def check(self) -> None:
         """Return if a publish can be tried at all; raises BrokerUnavailable."""
         if self._publishing is None or self._publishing.is_closed:
@@ -82,12 +86,13 @@ class Broker:
 
     async def publish_job(self, message: Message) -> None:
         """Put a job on the job queue, by way of the exchange; raises BrokerUnavailable unless confirmed."""
-        try:
-            await self._publish(message, self.topology.exchange, self.topology.queue)
-        except Unroutable:
-            log.warning("job_queue_was_gone")
-            await self._declare_again(*self.topology.queues)
-            await self._publish(message, self.topology.exchange, self.topology.queue)
+        async with self._deadline():
+            try:
+                await self._publish(message, self.topology.exchange, self.topology.queue)
+            except Unroutable:
+                log.warning("job_queue_was_gone")
+                await self.declare()
+                await self._publish(message, self.topology.exchange, self.topology.queue)
 
     async def publish_later(self, message: Message, delay_s: float) -> None:
         """Put a job on the job queue once the delay is over; raises BrokerUnavailable unless confirmed.

@@ -1,0 +1,95 @@
+"""Jobs whose message is gone from the broker are published again, under their ids."""
+
+import asyncio
+
+from aio_pika.exceptions import ChannelNotFoundEntity
+from aiohttp import ClientSession
+
+from stack import replies
+from stack.model_stub import ModelStub
+from tests.client import Application, Client
+from tests.deployment import Deployment
+from tests.waiting import eventually
+
+GRACE = {"RECOVERY_GRACE_S": "1"}
+
+
+async def test_jobs_whose_queue_is_deleted_are_answered_by_one_call_each(
+    deployment: Deployment, stub: ModelStub, application: Application, http: ClientSession
+) -> None:
+    gateways = [deployment.gateway(**GRACE) for _ in range(2)]
+    first, second = (Client(http, gateway, deployment.reader()) for gateway in gateways)
+    # More than are recovered at a time.
+    submitted = [(second if number % 2 else first).submit(msg=str(number)) for number in range(120)]
+    records = await asyncio.gather(*submitted)
+
+    await application.delete_job_queue()
+    deployment.worker(PREFETCH="50")
+    results = await asyncio.gather(*(first.result(record["id"]) for record in records))
+
+    assert [result["output_text"] for result in results] == [f"You said: {number}" for number in range(120)]
+    assert len(stub.calls) == 120
+    assert sum([await gateway.metric(http, "gpt_jobs_recovered_total") for gateway in gateways]) == 120
+    logged = gateways[0].logged() + gateways[1].logged()
+    recovered = [line for line in logged.splitlines() if '"message_recovered"' in line]
+    assert all(any(record["id"] in line for line in recovered) for record in records)
+
+
+async def test_jobs_of_a_purged_queue_keep_their_deadline(
+    deployment: Deployment, application: Application, http: ClientSession
+) -> None:
+    client = Client(http, deployment.gateway(**GRACE), deployment.reader())
+    early = await client.submit(msg="too late by then", deadline_s=0.5)
+    record = await client.submit(msg="hello")
+
+    await application.purge_job_queue()
+    await eventually(lambda: depth_is(application, 2))
+    deployment.worker()
+
+    assert (await client.result(record["id"]))["output_text"] == "You said: hello"
+    assert (await client.result(early["id"]))["error"]["code"] == "deadline_exceeded"
+
+
+async def test_a_job_in_a_workers_hands_is_not_recovered(
+    deployment: Deployment, stub: ModelStub, application: Application, http: ClientSession
+) -> None:
+    gateway = deployment.gateway(**GRACE)
+    client = Client(http, gateway, deployment.reader())
+    deployment.worker(PREFETCH="1")
+    gate = asyncio.Event()
+    stub.respond = replies.after(gate, replies.echo())
+    records = [await client.submit(msg="in hand")]
+    await stub.until(lambda stub: stub.in_flight == 1)
+    records.append(await client.submit(msg="lost"))
+
+    await application.purge_job_queue()
+    await eventually(lambda: depth_is(application, 1))
+    gate.set()
+
+    texts = [(await client.result(record["id"]))["output_text"] for record in records]
+    assert texts == ["You said: in hand", "You said: lost"]
+    assert len(stub.calls) == 2
+    assert await gateway.metric(http, "gpt_jobs_recovered_total") == 1
+
+
+async def test_a_gateway_makes_a_deleted_queue_anew_though_nobody_submits(
+    deployment: Deployment, application: Application
+) -> None:
+    deployment.gateway()
+    await application.delete_job_queue()
+
+    await eventually(lambda: is_there(application))
+    await application.publish({"id": "theirs", "msg": "hello"})
+    assert await application.depth() == 1
+
+
+async def depth_is(application: Application, depth: int) -> bool:
+    return await application.depth() == depth
+
+
+async def is_there(application: Application) -> bool:
+    try:
+        await application.depth()
+    except ChannelNotFoundEntity:
+        return False
+    return True
