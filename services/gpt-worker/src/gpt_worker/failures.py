@@ -81,12 +81,12 @@ def of_status(status: int, error_code: object, error_type: object) -> Failure:
 
 
 class UpstreamFailure(ServiceError):
-    """The model gave no answer. `retry_after_s` is how long the upstream asks to be left alone, if it does."""
+    """The model gave no answer. `asked_delay_s` is how long the upstream asks to be left alone, if it does."""
 
-    def __init__(self, failure: Failure, retry_after_s: float | None = None) -> None:
+    def __init__(self, failure: Failure, asked_delay_s: float | None = None) -> None:
         super().__init__(CLASSES[failure].code)
         self.failure = failure
-        self.retry_after_s = retry_after_s
+        self.asked_delay_s = asked_delay_s
 
     @property
     def is_transient(self) -> bool:

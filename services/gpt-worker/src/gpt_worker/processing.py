@@ -151,7 +151,7 @@ class Processing:
             return self._gave_up(Outcome.EXHAUSTED, record, failure.code)
         delay_s = retries.delay_s(
             record.attempt,
-            failure.retry_after_s,
+            failure.asked_delay_s,
             self._settings.retry_delay_s,
             self._settings.retry_max_delay_s,
         )
