@@ -9,7 +9,7 @@ import pytest
 
 from common.broker import Broker, inspecting
 from common.errors import BrokerUnavailable, PublishRefused
-from common.messages import Message
+from common.messages import HeaderValue, Message
 from common.settings import BrokerSettings
 from tests.deployment import Place
 from tests.integration.broker_clients import NewBroker, Publisher, consuming
@@ -134,7 +134,12 @@ async def test_the_brokers_own_headers_are_not_sent_on(broker: Broker, publisher
     await broker.publish_later(FULL, 0.2)
     came_back = (await basket.next()).message
     assert "x-first-death-reason" in came_back.headers
-    own = {"x-delivery-count": 3, "x-acquired-count": 3, "x-death": "a", "x-last-death-queue": "b"}
+    own: dict[str, HeaderValue] = {
+        "x-delivery-count": 3,
+        "x-acquired-count": 3,
+        "x-death": "a",
+        "x-last-death-queue": "b",
+    }
     elsewhere = publisher.channel().queue_declare("", exclusive=True).method.queue
     await broker.publish_to(elsewhere, replace(came_back, headers={**came_back.headers, **own}))
     assert set(publisher.take(elsewhere)[0].headers) == set(FULL.headers)
@@ -199,7 +204,9 @@ async def test_what_a_closed_connection_held_comes_to_another(broker: Broker, ne
     await held.next()
     await other.aclose()
     delivery = await (await consuming(broker)).next()
-    assert (delivery.message, delivery.redelivered) == (FULL, True)
+    # A quorum queue, as RabbitMQ 4 may make it, adds how often it got the message back.
+    published = {name: value for name, value in delivery.message.headers.items() if name != "x-delivery-count"}
+    assert (replace(delivery.message, headers=published), delivery.redelivered) == (FULL, True)
 
 
 async def test_many_publishes_at_once_are_all_confirmed(broker: Broker) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from common.broker import Broker
 from common.errors import BrokerUnavailable
+from common.lifecycle import background
 from common.messages import Message
 from stack import ports, servers
 from stack.process import Process
@@ -17,7 +18,10 @@ TIMEOUT_S = 1.0
 CALLS: dict[str, Callable[[Broker], Awaitable[object]]] = {
     "publish_job": lambda broker: broker.publish_job(Message(b"{}")),
     "publish_to": lambda broker: broker.publish_to(broker.topology.dead.name, Message(b"{}")),
+    "publish_later": lambda broker: broker.publish_later(Message(b"{}"), 60),
     "depth": lambda broker: broker.depth(broker.topology.queue),
+    "check": lambda broker: broker.check(),
+    "declare": lambda broker: broker.declare(),
 }
 
 
@@ -57,17 +61,18 @@ async def test_a_broker_that_stops_and_comes_back(new_broker: NewBroker, own_rab
     broker = await new_broker(own_rabbitmq.program.url, TIMEOUT_S)
     await broker.connect()
     basket = await consuming(broker)
-    await broker.publish_job(Message(b"before"))
-    before = await basket.next()
-    own_rabbitmq.stop()
-    for call in CALLS.values():
-        await unavailable_in_time(call(broker))
-    await before.acknowledge()  # too late, and no error
-    own_rabbitmq.start()
-    again = await basket.next(30)
-    assert (again.message.body, again.redelivered) == (b"before", True)
-    await again.acknowledge()
-    await eventually_published(broker)
+    async with background(broker.watch()):
+        await broker.publish_job(Message(b"before"))
+        before = await basket.next()
+        own_rabbitmq.stop()
+        for call in CALLS.values():
+            await unavailable_in_time(call(broker))
+        await before.acknowledge()  # too late, and no error
+        own_rabbitmq.start()
+        again = await basket.next(30)
+        assert (again.message.body, again.redelivered) == (b"before", True)
+        await again.acknowledge()
+        await eventually_published(broker)
 
 
 async def eventually_published(broker: Broker) -> None:

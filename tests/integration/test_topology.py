@@ -21,7 +21,9 @@ def test_the_originals_publishers_may_declare_what_they_always_have(publisher: P
     channel.queue_bind(place.queue, place.exchange, place.queue)
 
 
-@pytest.mark.parametrize("arguments", [{"x-message-ttl": 1000}, {"x-max-length": 10}, {"x-queue-mode": "lazy"}])
+@pytest.mark.parametrize(
+    "arguments", [{"x-message-ttl": 1000}, {"x-max-length": 10}, {"x-overflow": "reject-publish"}]
+)
 def test_the_job_queue_has_no_arguments(publisher: Publisher, place: Place, arguments: dict[str, Any]) -> None:
     with pytest.raises(ChannelClosedByBroker, match="PRECONDITION_FAILED"):
         publisher.channel().queue_declare(place.queue, durable=True, arguments=arguments)

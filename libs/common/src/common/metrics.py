@@ -30,6 +30,7 @@ UPSTREAM_SECONDS = Histogram(
     buckets=_JOB_BUCKETS,
 )
 IN_PROGRESS = Gauge("gpt_jobs_in_progress", "Jobs in this worker's hands.")
+WATCHDOG = Counter("gpt_jobs_watchdog", "Times that a watchdog found something stopped and renewed it.", ["watch"])
 SLOTS = Gauge("gpt_jobs_slots", "How many jobs this worker runs at once (its prefetch).")
 TOKENS = Counter("gpt_jobs_tokens", "Tokens as the upstream counted them.", ["model", "direction"])
 

@@ -5,7 +5,7 @@ from typing import Never
 
 from common import metrics
 from common.broker import Broker
-from common.errors import BrokerUnavailable
+from common.errors import BrokerUnavailable, Unroutable
 
 INTERVAL_S = 5
 
@@ -16,6 +16,8 @@ async def sample(broker: Broker) -> Never:
         for queue in broker.queues:
             try:
                 await ask(broker, queue.name)
+            except Unroutable:
+                continue
             except BrokerUnavailable:
                 break
         await asyncio.sleep(INTERVAL_S)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 Arguments = dict[str, str | int]
 
 #: Milliseconds that a message may wait in each of the wait queues: a quarter of a second, doubled up to 17 minutes.
-WAIT_TIERS_MS = tuple(250 * 2**k for k in range(13))
+WAIT_TIERS_MS = tuple(250 << k for k in range(13))
 
 #: More looks at a dead letter than anybody will ever take.
 _COUNTLESS = 1_000_000_000

@@ -44,12 +44,13 @@ async def serve(settings: WorkerSettings) -> None:
         admin = admin_application(
             stop.asked,
             needed={"broker": broker.check_consuming, "cache": cache.ping, "store": store.ping},
+            watchdogs={"consumer": broker.is_alive},
         )
         async with (
             serving(admin, settings.http_host, settings.admin_port, 1),
             background(in_hand.show_life(cache), queue_depth.sample(broker)),
         ):
-            async with background(_begin(settings, broker, cache, store, consumer)):
+            async with background(_begin(settings, broker, cache, store, consumer), broker.watch()):
                 await stop.asked.wait()
             log.info("stopping")
             await broker.stop_consuming()

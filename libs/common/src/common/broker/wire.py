@@ -9,7 +9,7 @@ from typing import Any
 import aio_pika
 import structlog
 from aio_pika.abc import AbstractIncomingMessage
-from aio_pika.exceptions import AMQPError, ChannelInvalidStateError, DeliveryError, PublishError
+from aio_pika.exceptions import AMQPError, ChannelNotFoundEntity, DeliveryError, PublishError
 
 from common.broker.lenient_decoding import tolerate_unreadable_properties
 from common.errors import BrokerUnavailable, PublishRefused, Unroutable
@@ -23,15 +23,16 @@ _RETURNS_HEADER = "x-delivery-count"
 # The broker's own book-keeping about one stay of a message on it: not to be sent on with the message.
 _OF_THE_BROKER = re.compile(r"x-(delivery-count|acquired-count|death|(first|last)-death-.*)")
 
-# ChannelInvalidStateError, which is what a publish on a lost connection raises, is no AMQPError.
-_FAILURES = (AMQPError, ChannelInvalidStateError, OSError, TimeoutError)
+# What is tried on a channel or connection that is closed already raises RuntimeErrors.
+_FAILURES = (AMQPError, RuntimeError, OSError, TimeoutError)
 
 
 class Delivery:
     """A message that is ours until we settle it, once."""
 
-    def __init__(self, incoming: AbstractIncomingMessage) -> None:
+    def __init__(self, incoming: AbstractIncomingMessage, on_settled: Callable[[], None] = lambda: None) -> None:
         self._incoming = incoming
+        self._on_settled = on_settled
         self.redelivered = bool(incoming.redelivered)
         #: How often a quorum queue got this message back, be it that we gave it or that a connection was lost.
         self.returns = _count(incoming.headers.get(_RETURNS_HEADER))
@@ -58,6 +59,8 @@ class Delivery:
                 await settle()
         except BrokerUnavailable:
             log.warning("delivery_not_settled", job_id=self.message.message_id)
+        finally:
+            self._on_settled()
 
 
 @asynccontextmanager
@@ -72,7 +75,7 @@ async def in_time(timeout_s: float) -> AsyncIterator[None]:
 def translated() -> Iterator[None]:
     try:
         yield
-    except PublishError as error:
+    except (PublishError, ChannelNotFoundEntity) as error:
         raise Unroutable from error
     except DeliveryError as error:
         raise PublishRefused from error
