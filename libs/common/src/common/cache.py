@@ -41,8 +41,9 @@ RANK = {Status.QUEUED: 0, Status.IN_PROGRESS: 1} | dict.fromkeys(TERMINAL, TERMI
 #: Seconds that a worker counts as living after its last sign of life.
 WORKER_TTL_S = 15
 
-# Seconds without an announcement after which the subscription is asked whether it still lives.
-_SILENCE_S = 5
+# Seconds without an announcement after which the subscription is asked whether it still lives, and by which it
+# must have answered.
+_SILENCE_S = 2
 
 
 @dataclass(frozen=True)
@@ -235,10 +236,11 @@ class Cache:
         """
         with _translated():
             async with self._subscriber.pubsub() as subscription:
-                async with asyncio.timeout(self._timeout_s):
-                    await subscription.subscribe(self._channel)
-                    while await subscription.get_message(timeout=self._timeout_s) is None:
-                        pass
+                with self._breaker.watching(always=True):
+                    async with asyncio.timeout(self._timeout_s):
+                        await subscription.subscribe(self._channel)
+                        while await subscription.get_message(timeout=self._timeout_s) is None:
+                            pass
                 yield None
                 pinged = False
                 while True:

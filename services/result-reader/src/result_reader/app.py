@@ -32,7 +32,11 @@ async def serve(settings: ReaderSettings) -> None:
         waiting = Waiting(cache)
         clients = Clients(settings.api_keys, settings.predict_client)
         lookup = Lookup(settings, ids, cache, store)
-        admin = admin_application(stop.asked, useful={"cache": cache.ping, "store": store.ping})
+        admin = admin_application(
+            stop.asked,
+            useful={"cache": cache.ping, "store": store.ping},
+            watchdogs={"subscription": waiting.is_well},
+        )
         public = application(Handlers(clients, lookup, waiting).routes() + PredictQuery(clients, lookup).routes())
 
         async def answer_held_requests(_app: web.Application) -> None:

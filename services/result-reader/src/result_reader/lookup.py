@@ -39,43 +39,52 @@ class Lookup:
         try:
             cached = await self._cache.get(job_id)
         except CacheUnavailable as unavailable:
-            log.warning("cache_passed_over", job_id=job_id)
-            # A foreign id that the store does not know may be one that only the cache knows.
-            record = await self._from_store(job_id) or self._by_id_alone(job_id, minted_at, unavailable)
-            return record.encoded()
+            log.debug("cache_passed_over", job_id=job_id)
+            # What seems to be gone may be one that only the cache knows.
+            return (await self._beyond_the_cache(job_id, minted_at, unavailable)).encoded()
         if cached is not None:
             metrics.LOOKUPS.labels("cache").inc()
             return cached
-        unknown = ServiceError(ErrorCode.JOB_NOT_FOUND)
-        record = await self._from_store(job_id) or self._by_id_alone(job_id, minted_at, unknown)
-        await self._refill(record)
-        return record.encoded()
+        return await self._refill(await self._beyond_the_cache(job_id, minted_at))
 
-    async def _from_store(self, job_id: str) -> Record | None:
+    async def _beyond_the_cache(
+        self, job_id: str, minted_at: float | None, rather_than_gone: ServiceError | None = None
+    ) -> Record:
+        """What the store knows of the job, else what its id alone says: if we minted it, it was accepted and waits.
+
+        Raises `rather_than_gone` instead of saying that the job has expired or never was.
+        """
         record = await self._store.find(job_id)
-        if record is None:
-            return None
-        metrics.LOOKUPS.labels("store").inc()
-        if record.expires_at <= time.time():
-            raise ServiceError(ErrorCode.JOB_EXPIRED)
-        return record
+        metrics.LOOKUPS.labels("none" if record is None else "store").inc()
+        now = time.time()
+        if record is not None and record.expires_at > now:
+            return record
+        by_id = self._queued(job_id, minted_at)
+        is_old = by_id is not None and by_id.expires_at <= now
+        if record is not None and not record.is_terminal and not is_old:
+            # It should have ended by now and has not: it may yet be told that its deadline has passed.
+            return record
+        if record is None and by_id is not None and not is_old:
+            return by_id
+        never_was = record is None and minted_at is None
+        raise rather_than_gone or ServiceError(ErrorCode.JOB_NOT_FOUND if never_was else ErrorCode.JOB_EXPIRED)
 
-    def _by_id_alone(self, job_id: str, minted_at: float | None, otherwise: ServiceError) -> Record:
-        """What is to be said of a job that has no record: if we minted its id, it was accepted and waits."""
-        metrics.LOOKUPS.labels("none").inc()
+    def _queued(self, job_id: str, minted_at: float | None) -> Record | None:
+        """The record of a job that waits, as far as its id tells."""
         if minted_at is None:
-            raise otherwise
-        record = Record.queued(job_id, minted_at, minted_at + self._longest_deadline_s)
-        if record.expires_at <= time.time():
-            raise ServiceError(ErrorCode.JOB_EXPIRED)
-        return record
+            return None
+        return Record.queued(job_id, minted_at, minted_at + self._longest_deadline_s)
 
-    async def _refill(self, record: Record) -> None:
-        """Put the record into the cache, so that the next poll does not reach the store."""
+    async def _refill(self, record: Record) -> EncodedRecord:
+        """Put the record into the cache, to spare the store the next poll; returns the one that counts."""
         left_s = record.expires_at - time.time()
+        if left_s <= 0:
+            return record.encoded()
         try:
             ttl_s = min(left_s, self._cache_ttl_s) if record.is_terminal else left_s
             # Over nothing only: what the store knew may be a failure that has begun anew meanwhile.
-            await self._cache.advance(record, ttl_s, over_nothing=True)
+            if not await self._cache.advance(record, ttl_s, over_nothing=True):
+                return await self._cache.get(record.id) or record.encoded()
         except CacheUnavailable:
-            log.warning("cache_not_refilled", job_id=record.id)
+            log.debug("cache_not_refilled", job_id=record.id)
+        return record.encoded()
