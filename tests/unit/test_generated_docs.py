@@ -17,6 +17,7 @@ from common import messages
 from common.errors import MEANINGS
 from common.ids import JobIds
 from common.messages import Message
+from gpt_worker.failures import CLASSES
 from gpt_worker.outcomes import ACTIONS, Then
 
 ROOT = Path(__file__).parents[2]
@@ -107,7 +108,7 @@ def test_every_error_code_is_told_with_its_status() -> None:
 
 
 def test_the_table_of_outcomes_is_the_one_in_the_code() -> None:
-    text = text_of("architecture.md").partition("## What becomes of a delivery")[2].partition("\n## ")[0]
+    text = text_of("architecture.md").partition("## What becomes of a delivery")[2].partition("\n#")[0]
     told = {row[0].strip("`"): row[2:] for row in rows(text)[1:]}
     yes = {True: "yes", False: "–"}
     assert told == {
@@ -119,6 +120,15 @@ def test_the_table_of_outcomes_is_the_one_in_the_code() -> None:
             "acknowledge" if action.then is Then.ACKNOWLEDGE else "give back",
         ]
         for outcome, action in ACTIONS.items()
+    }
+
+
+def test_the_table_of_failures_is_the_one_in_the_code() -> None:
+    text = text_of("architecture.md").partition("### What the upstream does")[2].partition("\n#")[0]
+    told = {row[0].strip("`"): (row[2].strip("`"), *row[3:]) for row in rows(text)[1:]}
+    yes = {True: "yes", False: "–"}
+    assert told == {
+        failure: (found.code, yes[found.is_transient], yes[found.blames_key]) for failure, found in CLASSES.items()
     }
 
 

@@ -17,8 +17,9 @@ from typing import Any
 import structlog
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import WriteConcern
-from pymongo.errors import DuplicateKeyError, PyMongoError
+from pymongo.errors import ConnectionFailure, DuplicateKeyError, PyMongoError
 
+from common.breaker import Away, Breaker
 from common.errors import StoreUnavailable
 from common.jobs import Record
 from common.lifecycle import CannotStart
@@ -35,6 +36,7 @@ class Store:
 
     def __init__(self, settings: StoreSettings) -> None:
         self._timeout_s = settings.store_timeout_s
+        self._breaker = Breaker("store", (ConnectionFailure, OSError, TimeoutError))
         milliseconds = int(self._timeout_s * 1000)
         try:
             self._client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(
@@ -103,8 +105,8 @@ class Store:
         return removed.deleted_count == 1
 
     async def ping(self) -> None:
-        """Return if the store answers; raises StoreUnavailable."""
-        async with self._deadline():
+        """Return if the store answers; raises StoreUnavailable. Always asks, also one that counts as away."""
+        async with self._deadline(always=True):
             await self._client.admin.command("ping")
 
     async def aclose(self) -> None:
@@ -116,11 +118,12 @@ class Store:
         return Record.decode(document["record"].encode()) if document else record
 
     @asynccontextmanager
-    async def _deadline(self) -> AsyncIterator[None]:
+    async def _deadline(self, *, always: bool = False) -> AsyncIterator[None]:
         try:
-            async with asyncio.timeout(self._timeout_s):
-                yield
-        except (PyMongoError, OSError, TimeoutError) as error:
+            with self._breaker.watching(always=always):
+                async with asyncio.timeout(self._timeout_s):
+                    yield
+        except (PyMongoError, OSError, TimeoutError, Away) as error:
             raise StoreUnavailable from error
 
 
