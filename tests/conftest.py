@@ -7,9 +7,7 @@ import aio_pika
 import pytest
 from aiohttp import ClientSession, TCPConnector
 
-from stack import ports, servers
 from stack.model_stub import ModelStub
-from stack.process import Process
 from tests.client import Application
 from tests.deployment import Deployment, Place, Servers
 
@@ -17,20 +15,8 @@ from tests.deployment import Deployment, Place, Servers
 @pytest.fixture(scope="session", name="servers")
 def running_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     """RabbitMQ, Redis and MongoDB, started once for all tests and stopped at the end."""
-    home = tmp_path_factory.mktemp("servers")
-    amqp_port, epmd_port, distribution_port, redis_port, mongodb_port = ports.free_ports(5)
-    epmd = Process(servers.epmd(home / "epmd", epmd_port), home / "epmd.log")
-    rabbitmq = Process(
-        servers.rabbitmq(home / "rabbitmq", amqp_port, epmd_port=epmd_port, distribution_port=distribution_port),
-        home / "rabbitmq.log",
-    )
-    redis = Process(servers.redis(home / "redis", redis_port), home / "redis.log")
-    mongodb = Process(
-        servers.mongodb(home / "mongodb", mongodb_port, parameters=("ttlMonitorSleepSecs=1",)),
-        home / "mongodb.log",
-    )
-    with epmd, redis, mongodb, rabbitmq:
-        yield Servers(rabbitmq, redis, mongodb)
+    with Servers.running(tmp_path_factory.mktemp("servers")) as servers:
+        yield servers
 
 
 @pytest.fixture

@@ -1,6 +1,8 @@
 """The services as processes, with settings and names of one test's own on the servers that all tests share."""
 
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -9,7 +11,7 @@ from typing import Self
 from aiohttp import ClientSession
 from yarl import URL
 
-from stack import answers, ports, services
+from stack import answers, ports, servers, services
 from stack.process import Process
 from stack.program import Program
 
@@ -20,11 +22,29 @@ NOWHERE = {"AMQP_URL": "amqp://guest:a-secret@127.0.0.1:1/", "REDIS_URL": "redis
 
 @dataclass(frozen=True)
 class Servers:
-    """The servers that all tests share, and where they are."""
+    """RabbitMQ, Redis and MongoDB, and where they are."""
 
     rabbitmq: Process
     redis: Process
     mongodb: Process
+
+    @classmethod
+    @contextmanager
+    def running(cls, home: Path) -> Iterator[Self]:
+        """Servers that are started here and stopped at the end."""
+        amqp_port, epmd_port, distribution_port, redis_port, mongodb_port = ports.free_ports(5)
+        epmd = Process(servers.epmd(home / "epmd", epmd_port), home / "epmd.log")
+        rabbitmq = Process(
+            servers.rabbitmq(home / "rabbitmq", amqp_port, epmd_port=epmd_port, distribution_port=distribution_port),
+            home / "rabbitmq.log",
+        )
+        redis = Process(servers.redis(home / "redis", redis_port), home / "redis.log")
+        mongodb = Process(
+            servers.mongodb(home / "mongodb", mongodb_port, parameters=("ttlMonitorSleepSecs=1",)),
+            home / "mongodb.log",
+        )
+        with epmd, redis, mongodb, rabbitmq:
+            yield cls(rabbitmq, redis, mongodb)
 
 
 @dataclass(frozen=True)
