@@ -54,6 +54,17 @@ async def test_in_a_long_queue_a_job_is_missing_once_much_later_ones_were_taken(
     assert await missing(cache, queue_is_empty=False) == [lost.id]
 
 
+async def test_what_comes_back_before_the_others_says_nothing_about_them(cache: Cache) -> None:
+    await cache.show_life("a-worker")
+    again, lease = await marked(cache), Lease("a-worker")
+    await cache.take(again.id, lease, 0, 60)
+    await marked(cache)
+    await cache.release(again.id, lease, due_in_s=10 * GRACE_S)
+    await cache.take(again.id, Lease("a-worker"), 0, 60)
+    await asyncio.sleep(2 * GRACE_S)  # the grace time
+    assert await missing(cache, queue_is_empty=False) == []
+
+
 async def test_how_many_are_handed_out_is_bounded(cache: Cache) -> None:
     records = [await marked(cache) for _ in range(5)]
     found: list[str] = []

@@ -30,7 +30,8 @@ return 1
 
 # Take the lease and count the attempt, unless the job is terminal or its owner lives. The token tells the
 # same take, sent again because its answer was lost, from another delivery in the hands of the same worker;
-# the owner may name a token that it does not have in its hands, and so take over from itself.
+# the owner may name a token that it does not have in its hands, and so take over from itself. A first attempt
+# moves the horizon; what a dead worker had comes back before what waits, and says nothing about it.
 # KEYS: job, waiting, running, horizon. ARGV: owner, token, prefix of the workers' keys, attempts known
 # from elsewhere, milliseconds to live, id, token to take over or '', now.
 # Returns {what, record or false, attempt, token that holds the lease or false}.
@@ -54,7 +55,8 @@ local due = redis.call('ZSCORE', KEYS[2], ARGV[6])
 if due then
   redis.call('ZREM', KEYS[2], ARGV[6])
   redis.call('ZADD', KEYS[3], ARGV[8], ARGV[6])
-  if tonumber(due) > tonumber(redis.call('GET', KEYS[4]) or '0') then redis.call('SET', KEYS[4], due) end
+  local horizon = tonumber(redis.call('GET', KEYS[4]) or '0')
+  if tonumber(job[4] or '0') == 0 and tonumber(due) > horizon then redis.call('SET', KEYS[4], due) end
 end
 return {'taken', job[2], attempt, false}
 """
