@@ -92,4 +92,6 @@ class Consumer:
         self._tasks.discard(task)
         self._settling.discard(task)
         if not task.cancelled() and task.exception() is not None:
+            # The broker still counts it as in our hands, until the watchdog or the next connection lets it go.
+            metrics.WATCHDOG.labels("delivery").inc()
             log.error("delivery_died", exc_info=task.exception())
