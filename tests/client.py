@@ -104,9 +104,21 @@ class Application:
         async with self._connection.channel() as channel:
             await channel.declare_queue(self._place.queue, durable=True, arguments={"x-max-length": 5})
 
-    async def delete_job_queue(self) -> None:
+    async def declare_full(self) -> None:
+        """A job queue that takes no message."""
         async with self._connection.channel() as channel:
-            await channel.queue_delete(self._place.queue)
+            exchange = await channel.get_exchange(self._place.exchange, ensure=False)
+            limits: dict[str, Any] = {"x-max-length": 0, "x-overflow": "reject-publish"}
+            queue = await channel.declare_queue(self._place.queue, durable=True, arguments=limits)
+            await queue.bind(exchange, self._place.queue)
+
+    async def delete_job_queue(self) -> None:
+        await self.delete_queue("")
+
+    async def delete_queue(self, suffix: str) -> None:
+        """Delete one of the queues beside the job queue."""
+        async with self._connection.channel() as channel:
+            await channel.queue_delete(self._place.queue + suffix)
 
     async def purge_job_queue(self) -> None:
         async with self._connection.channel() as channel:

@@ -2,16 +2,17 @@
 
 import asyncio
 
+import redis.asyncio
 from aio_pika.exceptions import ChannelNotFoundEntity
 from aiohttp import ClientSession
 
 from stack import replies
 from stack.model_stub import ModelStub
 from tests.client import Application, Client
-from tests.deployment import Deployment
+from tests.deployment import Deployment, Place
 from tests.waiting import eventually
 
-GRACE = {"RECOVERY_GRACE_S": "1"}
+GRACE = {"RECOVERY_GRACE_S": "2"}
 
 
 async def test_jobs_whose_queue_is_deleted_are_answered_by_one_call_each(
@@ -29,7 +30,8 @@ async def test_jobs_whose_queue_is_deleted_are_answered_by_one_call_each(
 
     assert [result["output_text"] for result in results] == [f"You said: {number}" for number in range(120)]
     assert len(stub.calls) == 120
-    assert sum([await gateway.metric(http, "gpt_jobs_recovered_total") for gateway in gateways]) == 120
+    # A job may be on its way to the worker just when the queue is found empty; without agreement it were 240.
+    assert 120 <= sum([await gateway.metric(http, "gpt_jobs_recovered_total") for gateway in gateways]) <= 170
     logged = gateways[0].logged() + gateways[1].logged()
     recovered = [line for line in logged.splitlines() if '"message_recovered"' in line]
     assert all(any(record["id"] in line for line in recovered) for record in records)
@@ -48,6 +50,23 @@ async def test_jobs_of_a_purged_queue_keep_their_deadline(
 
     assert (await client.result(record["id"]))["output_text"] == "You said: hello"
     assert (await client.result(early["id"]))["error"]["code"] == "deadline_exceeded"
+
+
+async def test_a_job_that_waits_for_its_next_attempt_is_recovered_with_its_count(
+    deployment: Deployment, stub: ModelStub, application: Application, http: ClientSession
+) -> None:
+    client = Client(http, deployment.gateway(**GRACE), deployment.reader())
+    deployment.worker()
+    stub.respond = replies.in_turn(replies.status(503, headers={"Retry-After": "2"}), replies.echo())
+    record = await client.submit(msg="hello")
+
+    await eventually(lambda: is_there(application, ".wait.4000"))
+    await eventually(lambda: depth_is(application, 1, ".wait.4000"))
+    await application.delete_queue(".wait.4000")
+
+    result = await client.result(record["id"])
+    assert (result["output_text"], result["attempt"]) == ("You said: hello", 2)
+    assert stub.calls[1].at - stub.calls[0].at >= 2
 
 
 async def test_a_job_in_a_workers_hands_is_not_recovered(
@@ -72,6 +91,23 @@ async def test_a_job_in_a_workers_hands_is_not_recovered(
     assert await gateway.metric(http, "gpt_jobs_recovered_total") == 1
 
 
+async def test_a_copy_that_cannot_be_read_keeps_no_other_job_from_being_recovered(
+    deployment: Deployment, application: Application, http: ClientSession, place: Place
+) -> None:
+    gateway = deployment.gateway(**GRACE)
+    client = Client(http, gateway, deployment.reader())
+    records = [await client.submit(msg=str(number)) for number in range(2)]
+    async with redis.asyncio.Redis.from_url(place.environment["REDIS_URL"]) as cache:
+        await cache.hset(f"{place.environment['REDIS_PREFIX']}job:{records[0]['id']}", "message", b"{broken")
+
+    await application.purge_job_queue()
+    deployment.worker()
+
+    assert (await client.result(records[1]["id"]))["output_text"] == "You said: 1"
+    assert '"copy_unreadable"' in gateway.logged()
+    assert "broken" not in gateway.logged()
+
+
 async def test_a_gateway_makes_a_deleted_queue_anew_though_nobody_submits(
     deployment: Deployment, application: Application
 ) -> None:
@@ -83,13 +119,13 @@ async def test_a_gateway_makes_a_deleted_queue_anew_though_nobody_submits(
     assert await application.depth() == 1
 
 
-async def depth_is(application: Application, depth: int) -> bool:
-    return await application.depth() == depth
+async def depth_is(application: Application, depth: int, suffix: str = "") -> bool:
+    return await application.depth(suffix) == depth
 
 
-async def is_there(application: Application) -> bool:
+async def is_there(application: Application, suffix: str = "") -> bool:
     try:
-        await application.depth()
+        await application.depth(suffix)
     except ChannelNotFoundEntity:
         return False
     return True

@@ -10,7 +10,7 @@ import structlog
 from common import messages, metrics, queue_depth
 from common.broker import Broker
 from common.cache import Cache
-from common.errors import BrokerUnavailable, CacheUnavailable
+from common.errors import BrokerUnavailable, CacheUnavailable, Unroutable
 
 log = structlog.get_logger()
 
@@ -45,9 +45,8 @@ async def _depth(broker: Broker) -> int:
     """The job queue's depth; a queue that is gone is made anew."""
     try:
         return await queue_depth.ask(broker, broker.topology.queue)
-    except BrokerUnavailable:
+    except Unroutable:
         await broker.declare()
-        log.warning("topology_declared_anew")
         return await queue_depth.ask(broker, broker.topology.queue)
 
 
