@@ -1,15 +1,26 @@
 """Clients of the real cache and store, in a place of each test's own."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, aclosing
+from pathlib import Path
 
 import pytest
 
 from common.cache import Cache
 from common.settings import CacheSettings, StoreSettings
 from common.store import Store
+from stack import ports, servers
+from stack.process import Process
 from tests.contract.clients import NewCache, NewStore
 from tests.deployment import Place
+
+
+@pytest.fixture(scope="module", name="own_redis")
+def running_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
+    """A server that the tests of one module may stop and freeze."""
+    home: Path = tmp_path_factory.mktemp("own-redis")
+    with Process(servers.redis(home / "redis", ports.free_port()), home / "redis.log") as process:
+        yield process
 
 
 @pytest.fixture
