@@ -1,14 +1,23 @@
 """What the broker's tests share: how a client is made, a publisher that is not ours, and a consumer's basket."""
 
 import asyncio
-from collections.abc import Awaitable
+import os
+import time
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any, Protocol, Self
 
 import pika
+import pytest
 from pika.adapters.blocking_connection import BlockingChannel
 
 from common.broker import Broker, Delivery
+from common.errors import BrokerUnavailable
+from common.messages import Message
+from stack import servers
+from stack.process import Process
+from tests.waiting import eventually
 
 
 class NewBroker(Protocol):
@@ -64,3 +73,41 @@ async def consuming(broker: Broker, prefetch: int = 10) -> Basket:
     basket = Basket()
     await broker.consume(prefetch, basket.put)
     return basket
+
+
+async def unavailable_in_time(awaited: Awaitable[object], timeout_s: float) -> None:
+    began = time.monotonic()
+    with pytest.raises(BrokerUnavailable):
+        await awaited
+    assert time.monotonic() - began < timeout_s + 1
+
+
+async def eventually_published(broker: Broker, body: bytes = b"after") -> None:
+    async def published() -> bool:
+        try:
+            await broker.publish_job(Message(body))
+        except BrokerUnavailable:
+            return False
+        return True
+
+    await eventually(published, 30)
+
+
+async def rabbitmqctl(rabbitmq: Process, *arguments: str) -> None:
+    """Run it to its end."""
+    environment = {**os.environ, **rabbitmq.program.environment}
+    process = await asyncio.create_subprocess_exec(
+        *servers.rabbitmqctl(*arguments), env=environment, stdout=asyncio.subprocess.DEVNULL
+    )
+    async with asyncio.timeout(60):
+        assert await process.wait() == 0
+
+
+@asynccontextmanager
+async def alarm(rabbitmq: Process) -> AsyncIterator[None]:
+    """Too little memory for the broker, for as long as the block runs."""
+    await rabbitmqctl(rabbitmq, "set_vm_memory_high_watermark", "absolute", "1MB")
+    try:
+        yield
+    finally:
+        await rabbitmqctl(rabbitmq, "set_vm_memory_high_watermark", "0.4")

@@ -1,6 +1,6 @@
 """Clients of the real broker, in a place of each test's own."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, aclosing
 
 import pytest
@@ -8,6 +8,8 @@ from pydantic import SecretStr
 
 from common.broker import Broker
 from common.settings import BrokerSettings
+from stack import ports, servers
+from stack.process import Process
 from tests.deployment import Place
 from tests.integration.broker_clients import NewBroker, Publisher
 
@@ -17,6 +19,17 @@ def settings(place: Place) -> BrokerSettings:
     """How to reach the broker that all tests share, and this test's names there."""
     names = {"amqp_exchange": place.exchange, "amqp_queue": place.queue}
     return BrokerSettings.model_validate({"amqp_url": place.environment["AMQP_URL"], **names})
+
+
+@pytest.fixture(scope="module", name="own_rabbitmq")
+def running_rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
+    """A server that only the tests of one module stop, freeze and command."""
+    home = tmp_path_factory.mktemp("own-rabbitmq")
+    port, epmd_port, distribution_port = ports.free_ports(3)
+    program = servers.rabbitmq(home / "rabbitmq", port, epmd_port=epmd_port, distribution_port=distribution_port)
+    epmd = Process(servers.epmd(home / "epmd", epmd_port), home / "epmd.log")
+    with epmd, Process(program, home / "rabbitmq.log") as process:
+        yield process
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import aiormq
 from aio_pika.abc import AbstractIncomingMessage, AbstractRobustConnection
 
 from common.broker.connecting import close_quietly
+from common.broker.watching import Watched
 from common.broker.wire import Delivery, in_time
 from common.errors import BrokerUnavailable
 
@@ -47,7 +48,7 @@ class _Subscription:
         self.in_hand -= 1
 
 
-class Consuming:
+class Consuming(Watched):
     """Gives each delivery of a queue to `handle`, at most `prefetch` of them unsettled at a time.
 
     Repairs nothing by itself: it tells that it is lost, and can be subscribed again.
@@ -70,17 +71,14 @@ class Consuming:
 
     @property
     def is_lost(self) -> bool:
-        """Whether no deliveries can come."""
         return self._subscription is None or self._subscription.is_lost
 
     @property
     def is_full(self) -> bool:
-        """Whether no deliveries need to come, since as many are in hand as may be."""
         return self._subscription is not None and self._subscription.in_hand >= self._prefetch
 
     @property
     def received(self) -> int:
-        """How many deliveries have come since the last subscription."""
         return 0 if self._subscription is None else self._subscription.received
 
     async def subscribe(self) -> None:

@@ -10,7 +10,8 @@ from common.broker.wire import in_time, outgoing
 from common.errors import BrokerUnavailable
 from common.messages import Message
 
-_PROBE = Message(b"")
+# Not empty: in an alarm the broker still takes a message that has no body.
+_PROBE = Message(b"{}")
 # The default exchange knows no queue without a name, so what goes there is confirmed and dropped.
 _NOWHERE = ""
 
