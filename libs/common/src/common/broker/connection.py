@@ -1,6 +1,7 @@
 """What services use of RabbitMQ: publishing, consuming, counting, over connections that repair themselves."""
 
 import asyncio
+import math
 from collections.abc import Callable
 from typing import Never
 
@@ -86,8 +87,8 @@ class Broker:
         delay beyond the largest tier is cut to that. A tier is declared when somebody first needs it.
         """
         tier_ms = wait_tier_ms(delay_s)
-        queue, expiration_s = self.topology.wait(tier_ms), max(0, min(delay_s, tier_ms / 1000))
-        await self._publish(message, "", queue.name, (queue,), expiration_s)
+        queue, expiration_ms = self.topology.wait(tier_ms), min(max(0, math.ceil(delay_s * 1000)), tier_ms)
+        await self._publish(message, "", queue.name, (queue,), expiration_ms)
         self._tiers_ms.add(tier_ms)
 
     async def publish_to(self, queue: str, message: Message, *, mandatory: bool = True) -> None:
@@ -163,15 +164,15 @@ class Broker:
         exchange: str,
         routing_key: str,
         needed: tuple[Queue, ...],
-        expiration_s: float | None = None,
+        expiration_ms: int | None = None,
     ) -> None:
         """Publish; if nothing takes the message, declare what it needs and publish it again, all in the one time."""
         async with in_time(self._timeout_s):
             try:
-                await self._publishing.publish(message, exchange, routing_key, expiration_s=expiration_s)
+                await self._publishing.publish(message, exchange, routing_key, expiration_ms=expiration_ms)
             except Unroutable:
                 await self._declare_again(*needed)
-                await self._publishing.publish(message, exchange, routing_key, expiration_s=expiration_s)
+                await self._publishing.publish(message, exchange, routing_key, expiration_ms=expiration_ms)
 
     async def _declare_again(self, *queues: Queue) -> None:
         try:

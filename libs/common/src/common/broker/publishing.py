@@ -50,13 +50,13 @@ class Publishing:
         routing_key: str,
         *,
         mandatory: bool = True,
-        expiration_s: float | None = None,
+        expiration_ms: int | None = None,
     ) -> None:
         """Raises BrokerUnavailable unless the broker has confirmed the message; at once if none can be written."""
         async with in_time(self._timeout_s):
             channel = await self._open_channel(await self._unblocked())
             target = await channel.get_exchange(exchange, ensure=False) if exchange else channel.default_exchange
-            await target.publish(outgoing(message, expiration_s), routing_key, mandatory=mandatory)
+            await target.publish(outgoing(message, expiration_ms), routing_key, mandatory=mandatory)
 
     async def aclose(self) -> None:
         """Close the connection; publishes under way fail. Raises BrokerUnavailable if it does not close."""

@@ -89,7 +89,7 @@ def translated() -> Iterator[None]:
         raise BrokerUnavailable from error
 
 
-def outgoing(message: Message, expiration_s: float | None = None) -> aio_pika.Message:
+def outgoing(message: Message, expiration_ms: int | None = None) -> aio_pika.Message:
     return aio_pika.Message(
         body=message.body,
         headers={name: value for name, value in message.headers.items() if not _OF_THE_BROKER.fullmatch(name)},
@@ -99,7 +99,8 @@ def outgoing(message: Message, expiration_s: float | None = None) -> aio_pika.Me
         correlation_id=message.correlation_id,
         reply_to=message.reply_to,
         timestamp=message.timestamp,
-        expiration=expiration_s,
+        # aio-pika wants seconds, and cuts off what is less than a millisecond: 1.001 s would become 1000 ms.
+        expiration=None if expiration_ms is None else (expiration_ms + 0.5) / 1000,
     )
 
 
