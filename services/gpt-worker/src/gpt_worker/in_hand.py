@@ -42,7 +42,10 @@ class InHand:
 
     def finished(self, record: Record) -> None:
         """Note a terminal record."""
-        self._finished.append((time.monotonic(), record))
+        now = time.monotonic()
+        while self._finished and self._finished[0][0] < now - REMEMBERED_S:
+            self._finished.popleft()
+        self._finished.append((now, record))
 
     def let_go(self, lease: Lease) -> None:
         """Note that the delivery is settled."""
