@@ -160,7 +160,12 @@ def replayed_at(message: Message) -> float | None:
 
 def not_before(message: Message) -> float:
     """The moment before which no attempt is to be made, in Unix seconds; 0 if there is none."""
-    return _finite(message.headers.get(NOT_BEFORE_HEADER)) or 0
+    value = message.headers.get(NOT_BEFORE_HEADER)
+    try:
+        moment = float(value) if isinstance(value, str | int | float) else 0.0
+    except ValueError:
+        return 0
+    return moment if math.isfinite(moment) else 0
 
 
 def unsaved_record(message: Message) -> Record | None:

@@ -159,7 +159,8 @@ class Processing:
             # The deadline has not passed yet; what there is to tell is why this attempt was the last.
             return self._gave_up(Outcome.FAILED, record, failure.code)
         result = self._again(Outcome.TRANSIENT, record, record.attempt)
-        headers = {**result.headers, messages.NOT_BEFORE_HEADER: now + delay_s}
+        # As text: the driver sends floats in 32 bits, which is a minute off for times of our days.
+        headers = {**result.headers, messages.NOT_BEFORE_HEADER: f"{now + delay_s:.3f}"}
         return replace(result, headers=headers, delay_s=delay_s)
 
     def _gave_up(self, outcome: Outcome, record: Record, code: ErrorCode) -> Result:
