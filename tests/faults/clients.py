@@ -1,6 +1,7 @@
 """The clients: they submit, publish and poll while faults happen, and tell everything to the ledger."""
 
 import asyncio
+import contextlib
 import itertools
 import random
 import secrets
@@ -88,9 +89,7 @@ class Clients:
         job.id = f"pub-{job.prompt.replace('/', '-')}" if foreign else self._ids.mint()
         body = {"id": job.id, "msg": job.prompt, "options": FATES[fate].options}
         confirmed = await self._publisher.publish(body, message_id=job.id)
-        self.ledger.submissions["confirmed" if confirmed else "not confirmed"] += 1
-        if confirmed:
-            self.ledger.accepted(job)
+        self.ledger.confirmed(job, by_the_broker=confirmed)
         self._follow_if_accepted(job)
         return job
 
@@ -118,12 +117,23 @@ class Clients:
         began = time.time()
         before = began if submitted_before is None else submitted_before
         try:
-            await eventually(
-                lambda: all(job.submitted_at > before for job in self.ledger.open_jobs()), timeout_s=within_s
-            )
+            await eventually(lambda: self.ledger.is_settled(before), timeout_s=within_s)
         except AssertionError:
             return None
         return time.time() - began
+
+    async def probe(self, within_s: float) -> float | None:
+        """Seconds until a job is accepted, tried again and again, and completed; None if that takes longer."""
+        began = time.time()
+        while time.time() - began < within_s:
+            job = await self.submit()
+            if job.accepted_at is None:
+                await asyncio.sleep(0.5)
+                continue
+            with contextlib.suppress(AssertionError):
+                await eventually(lambda: job.terminal is not None, timeout_s=began + within_s - time.time())  # noqa: B023
+                return time.time() - began
+        return None
 
     async def audit(self) -> None:
         """Poll every terminal job once more on every reader: it must read as it always did."""

@@ -1,14 +1,16 @@
 """Servers that may be stopped, frozen and wiped, and a fleet of services on them."""
 
 from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
 from stack.model_stub import ModelStub
 from tests.deployment import Place, Servers
 from tests.faults.clients import Clients
-from tests.faults.fleet import Fleet, Size, hasty
+from tests.faults.fleet import SETTINGS, Fleet, Size, hasty
 from tests.faults.ledger import Ledger
 from tests.faults.upstream import Upstream
 
@@ -52,9 +54,23 @@ async def clients(fleet: Fleet, upstream_stub: ModelStub) -> AsyncIterator[Clien
     await fleet.mend()
 
 
+class Founder(Protocol):
+    """Starts a fleet with settings of its own, and gives its clients."""
+
+    async def __call__(self, size: Size, **settings: str) -> Clients: ...
+
+
 @pytest.fixture
-async def own_fleet(place: Place, servers: Servers, stub: ModelStub, tmp_path: Path) -> AsyncIterator[Fleet]:
-    """A fleet on the servers that are never harmed; the test starts it, in its own size."""
-    fleet = Fleet(servers, hasty(place), stub.base_url, tmp_path)
-    yield fleet
-    await fleet.stop()
+async def found(servers: Servers, tmp_path: Path) -> AsyncIterator[Founder]:
+    """A fleet of the test's own, on the servers that no test harms."""
+    async with AsyncExitStack() as stack:
+
+        async def start(size: Size, **settings: str) -> Clients:
+            upstream = Upstream()
+            stub = await stack.enter_async_context(ModelStub(upstream.respond, keep_calls=False))
+            fleet = Fleet(servers, hasty(Place.on(servers)), stub.base_url, tmp_path, {**SETTINGS, **settings})
+            stack.push_async_callback(fleet.stop)
+            await fleet.start(size)
+            return await stack.enter_async_context(Clients(fleet, Ledger(upstream)))
+
+        yield start

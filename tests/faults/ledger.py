@@ -30,6 +30,8 @@ class Job:
     #: Unix seconds, as all times here.
     submitted_at: float
     id: str | None = None
+    #: Whether its client knows what became of the submission.
+    is_told: bool = False
     accepted_at: float | None = None
     terminal: bytes | None = None
     ended_at: float | None = None
@@ -81,23 +83,27 @@ class Ledger:
     def answered(self, job: Job, status: int, body: Any, retry_after: str | None) -> None:
         """The gateway's answer to a submission."""
         self.submissions[str(status)] += 1
+        job.is_told = True
         if status == 202:
             job.id = body["id"]
-            self.accepted(job)
+            self._accepted(job)
             self._advance(job, body)
         elif status not in {429, 503}:
             self._problem("answers", job, f"submission answered {status}")
         elif retry_after is None:
             self._problem("answers", job, f"{status} without Retry-After")
 
-    def accepted(self, job: Job) -> None:
-        """Also what a broker's confirm means."""
-        job.accepted_at = time.time()
-        job.note("accepted")
+    def confirmed(self, job: Job, *, by_the_broker: bool) -> None:
+        """What became of a message that was published directly."""
+        self.submissions["confirmed" if by_the_broker else "not confirmed"] += 1
+        job.is_told = True
+        if by_the_broker:
+            self._accepted(job)
 
     def no_answer(self, job: Job, how: str, *, asked: str) -> None:
         """A request that got no answer: `refused`, `dropped`, or `hanging`."""
         (self.submissions if asked == "submission" else self.polls)[how] += 1
+        job.is_told = True
         job.note(f"{asked} {how}")
         if how == "hanging" or (how == "dropped" and not self.drops_allowed):
             self._problem("answers", job, f"{asked} {how}")
@@ -136,6 +142,12 @@ class Ledger:
         """What is accepted and not terminal."""
         return [job for job in self.jobs.values() if job.is_open]
 
+    def is_settled(self, submitted_before: float) -> bool:
+        """Whether everything from before that time has come to its end."""
+        return not any(
+            (job.is_open or not job.is_told) and job.submitted_at <= submitted_before for job in self.jobs.values()
+        )
+
     def verdict(self) -> Verdict:
         """The account, once everything is healed and there was time for everything to end."""
         accepted = [job for job in self.jobs.values() if job.accepted_at is not None]
@@ -163,6 +175,10 @@ class Ledger:
             allowed=sum(in_hands.values()),
             problems=[*self.problems, *lost, *unexplained],
         )
+
+    def _accepted(self, job: Job) -> None:
+        job.accepted_at = time.time()
+        job.note("accepted")
 
     def _advance(self, job: Job, record: dict[str, Any], raw: bytes | None = None) -> None:
         rank, attempt = RANKS[record["status"]], record["attempt"] or 0

@@ -69,8 +69,11 @@ FATES: dict[str, Fate] = {
     "filtered": Fate((replies.status(400, code="content_filter"),), "content_rejected"),
     "filter-reason": Fate((replies.text("", finish_reason="content_filter"),), "content_rejected"),
 }
+#: Whoever has it in hand is killed, by the test.
+DEADLY = "deadly"
+FATES[DEADLY] = Fate((replies.hang(),), "attempts_exhausted")
 TRANSIENT = tuple(name for name, fate in FATES.items() if fate.bad and fate.end == "completed")
-PERMANENT = tuple(name for name, fate in FATES.items() if fate.end != "completed")
+PERMANENT = tuple(name for name, fate in FATES.items() if fate.end not in {"completed", "attempts_exhausted"})
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,9 @@ class Upstream:
         self.delay_s = delay_s
         #: By prompt, in the order of arrival.
         self.asked: defaultdict[str, list[Asked]] = defaultdict(list)
+        #: Good answers are given while it is set.
+        self.answers = asyncio.Event()
+        self.answers.set()
         #: While it is set, every call is answered like this, and counts as answered badly.
         self.mood: Respond | None = None
 
@@ -102,6 +108,7 @@ class Upstream:
         if self.mood is not None:
             return await self.mood(call)
         if good:
+            await self.answers.wait()
             await asyncio.sleep(self.delay_s)
             return await replies.echo()(call)
         return await fate.bad[min(spent, len(fate.bad) - 1)](call)
