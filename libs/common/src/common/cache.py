@@ -82,12 +82,14 @@ class Cache:
     def __init__(self, settings: CacheSettings) -> None:
         self._prefix = settings.redis_prefix
         self._timeout_s = settings.cache_timeout_s
+        # Each exchange has our own timeout. The driver's, for sockets, is a wait_for, which on Python 3.11 may
+        # swallow ours in a busy loop: then a call goes on for as long as all its retries take.
         self._redis = redis.asyncio.Redis.from_pool(
             redis.asyncio.BlockingConnectionPool.from_url(
                 settings.redis_url.get_secret_value(),
                 max_connections=50,
                 timeout=self._timeout_s,
-                socket_timeout=self._timeout_s,
+                socket_timeout=None,
                 socket_connect_timeout=self._timeout_s,
                 # A pooled connection that the server closed in the meantime fails once.
                 retry=Retry(ExponentialWithJitterBackoff(base=0.02, cap=0.2), 2),
@@ -97,7 +99,7 @@ class Cache:
         # With a retry, a lost subscription would be renewed in silence, and what it missed never told.
         self._subscriber = redis.asyncio.Redis.from_url(
             settings.redis_url.get_secret_value(),
-            socket_timeout=self._timeout_s,
+            socket_timeout=None,
             socket_connect_timeout=self._timeout_s,
             retry=Retry(NoBackoff(), 0),
         )
