@@ -21,7 +21,7 @@ class Publishing:
 
     The broker says so only in answer to a publish, and from then on no other is written. What was written
     before, and not confirmed in time, may arrive after all: once the alarm is over, or a frozen broker goes on.
-    Closing the channel takes nothing back (300 of 300 arrived), nor does closing the connection in good order.
+    Closing the channel takes nothing back, nor does closing the connection in good order (300 of 300 arrived).
     Cutting its socket does in an alarm (0 of 300), but not with a frozen broker (300 of 300); so whoever
     publishes has to bear such ghosts in any case, and nothing is cut.
     """
