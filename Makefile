@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup run ask test test-rabbitmq4 check format docs lock clean
+.PHONY: help setup run ask test test-rabbitmq4 soak check format docs lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -23,6 +23,10 @@ test-rabbitmq4: export RABBITMQ_ROOT := .local/rabbitmq-4
 test-rabbitmq4: setup ## the tests that need the broker, against RabbitMQ 4 of Debian 13 (as root)
 	@bash stack/rabbitmq4.sh
 	.venv/bin/pytest tests/integration tests/e2e $(wildcard tests/faults)
+
+soak: setup ## a run under random faults that ends with a ledger: JOBS=500 MINUTES=5 SEED=…
+	@exec .venv/bin/python -m tests.faults.soak $(if $(JOBS),--jobs $(JOBS)) $(if $(MINUTES),--minutes $(MINUTES)) \
+		$(if $(SEED),--seed $(SEED))
 
 check: setup ## lint, format, types, import rules, unit tests
 	.venv/bin/ruff check

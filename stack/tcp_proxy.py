@@ -10,6 +10,7 @@ import contextlib
 import enum
 import socket
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
@@ -45,9 +46,12 @@ class Cut:
     direction: Direction
     moment: Moment
     times: int
+    #: Called at the very moment.
+    also: Callable[[], None]
     happened: asyncio.Event = field(default_factory=asyncio.Event)
 
     def count(self) -> None:
+        self.also()
         self.times -= 1
         if self.times == 0:
             self.happened.set()
@@ -99,9 +103,17 @@ class TcpProxy:
         for connection in list(self._connections):
             connection.reset()
 
-    def cut_at(self, pattern: bytes, direction: Direction, moment: Moment = Moment.BEFORE, *, times: int = 1) -> Cut:
-        """Cut the next connections on which that is sent, so many times."""
-        cut = Cut(pattern, direction, moment, times)
+    def cut_at(
+        self,
+        pattern: bytes,
+        direction: Direction,
+        moment: Moment = Moment.BEFORE,
+        *,
+        times: int = 1,
+        also: Callable[[], None] = lambda: None,
+    ) -> Cut:
+        """Cut the next connections on which that is sent, so many times; `also` is called when it happens."""
+        cut = Cut(pattern, direction, moment, times, also)
         self._cuts.append(cut)
         return cut
 

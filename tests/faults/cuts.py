@@ -36,6 +36,31 @@ def cut(proxy: str, pattern: bytes, sender: Direction, moment: Moment) -> Happen
     return happening
 
 
+def killed_at(proxy: str, pattern: bytes, sender: Direction, moment: Moment) -> Happening:
+    """SIGKILL of the first service of its kind between two messages; another is started when it heals."""
+
+    @asynccontextmanager
+    async def happening(clients: Clients) -> AsyncIterator[None]:
+        fleet, where = clients.fleet, clients.fleet.proxies[proxy]
+        victim = (fleet.gateways if proxy.startswith("gateway") else fleet.workers)[0]
+        order = where.cut_at(pattern, sender, moment, also=lambda: fleet.kill(victim))
+        async with asyncio.timeout(PATIENCE_S):
+            await order.happened.wait()
+        yield
+        await fleet.mend()
+
+    return happening
+
+
+KILLS = {
+    "gateway killed before the confirm": killed_at("gateway AMQP_URL", ACK, DOWN, Moment.BEFORE),
+    "worker killed before the save": killed_at("worker MONGO_URL", ANSWER, UP, Moment.BEFORE),
+    "worker killed after the save": killed_at("worker MONGO_URL", ANSWER, UP, Moment.BEFORE_THE_ANSWER),
+    "worker killed before the cache": killed_at("worker REDIS_URL", ANSWER, UP, Moment.BEFORE),
+    "worker killed before a retry is confirmed": killed_at("worker AMQP_URL", ACK, DOWN, Moment.BEFORE),
+    "worker killed before the ack": killed_at("worker AMQP_URL", ACK, UP, Moment.BEFORE),
+    "worker killed after the ack": killed_at("worker AMQP_URL", ACK, UP, Moment.AFTER),
+}
 CUTS = {
     "cut before the publish": cut("gateway AMQP_URL", PUBLISH, UP, Moment.BEFORE),
     "cut before the confirm": cut("gateway AMQP_URL", ACK, DOWN, Moment.BEFORE),

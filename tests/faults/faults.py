@@ -26,6 +26,9 @@ class Fault:
     lasts_s: tuple[float, float] = (2, 10)
     #: Whether clients of HTTP may find their connection broken.
     drops_connections: bool = False
+    #: Seconds after the heal before the soak causes another fault: what was kept on the broker while the store was
+    #: away comes to the store only by and by, and until then nothing else may be away.
+    settles_s: float = 0
     #: Whether the tests cause it too, or the soak alone, since it takes long and is much like another one.
     in_tests: bool = True
 
@@ -218,17 +221,23 @@ FAULTS: dict[str, Fault] = {
     "Redis crashed": Fault(crashed("redis"), in_tests=False),
     "Redis frozen": Fault(frozen("redis"), (5, 20)),
     "Redis full": Fault(redis_full, (3, 15)),
-    "MongoDB stopped": Fault(stopped("mongodb"), (5, 20)),
-    "MongoDB crashed": Fault(crashed("mongodb"), in_tests=False),
-    "MongoDB frozen": Fault(frozen("mongodb"), (5, 20)),
-    "Redis wiped, MongoDB stopped": Fault(pair(redis_wiped, stopped("mongodb"))),
+    "MongoDB stopped": Fault(stopped("mongodb"), (5, 20), settles_s=30),
+    "MongoDB crashed": Fault(crashed("mongodb"), settles_s=30, in_tests=False),
+    "MongoDB frozen": Fault(frozen("mongodb"), (5, 20), settles_s=30),
+    "Redis wiped, MongoDB stopped": Fault(pair(redis_wiped, stopped("mongodb")), settles_s=30),
     "Redis and RabbitMQ frozen": Fault(pair(frozen("redis"), frozen("rabbitmq"), loses_hands=True), (5, 20)),
-    "MongoDB and RabbitMQ away": Fault(pair(stopped("mongodb"), stopped("rabbitmq")), (5, 15)),
-    "worker killed, MongoDB frozen": Fault(pair(killed("workers"), frozen("mongodb")), (5, 15), in_tests=False),
-    "worker killed, Redis wiped": Fault(pair(killed("workers"), redis_wiped), (3, 15), in_tests=False),
+    "MongoDB and RabbitMQ away": Fault(pair(stopped("mongodb"), stopped("rabbitmq")), (5, 15), settles_s=30),
+    "worker killed, MongoDB frozen": Fault(
+        pair(killed("workers"), frozen("mongodb")), (5, 15), settles_s=30, in_tests=False
+    ),
+    "worker killed, Redis wiped": Fault(pair(killed("workers"), redis_wiped), (3, 15)),
     "upstream down": Fault(upstream(replies.status(503)), (3, 10)),
     "upstream over its limit": Fault(upstream(replies.status(429, headers={"Retry-After": "2"})), (3, 10)),
     "upstream resets": Fault(upstream(replies.reset(40)), (3, 10), in_tests=False),
     "upstream refuses connections": Fault(upstream_refuses, (3, 10)),
+    **{
+        name: Fault(happening, drops_connections="gateway" in name, in_tests="gateway" in name)
+        for name, happening in cuts.KILLS.items()
+    },
     **{name: Fault(happening, (0, 1)) for name, happening in cuts.CUTS.items()},
 }

@@ -25,6 +25,8 @@ SETTINGS = {
     "CACHE_TIMEOUT_S": "0.5",
     "STORE_TIMEOUT_S": "1",
     "RETRY_DELAY_S": "0.3",
+    "RETRY_MAX_DELAY_S": "4",
+    "RECOVERY_GRACE_S": "5",
     "JOB_TIMEOUT_S": "20",
     "MAX_ATTEMPTS": "12",
     "PREFETCH": "10",

@@ -8,7 +8,6 @@ be told in the end (lost, paid for twice) is told by `verdict`.
 import json
 import time
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -54,6 +53,9 @@ class Job:
     def is_open(self) -> bool:
         """Whether it is promised and not there yet."""
         return self.accepted_at is not None and self.terminal is None and not self.deleted
+
+    def __str__(self) -> str:
+        return f"{self.id} ({self.prompt}, by {self.door}): {' | '.join(self.history)}"
 
     def note(self, what: str) -> None:
         if not self.history or not self.history[-1].endswith(what):
@@ -151,12 +153,12 @@ class Ledger:
     def verdict(self) -> Verdict:
         """The account, once everything is healed and there was time for everything to end."""
         accepted = [job for job in self.jobs.values() if job.accepted_at is not None]
-        lost = [Problem("lost", _told(job)) for job in self.open_jobs()]
+        lost = [Problem("lost", str(job)) for job in self.open_jobs()]
         good = {prompt: sum(asked.good for asked in calls) for prompt, calls in self.upstream.asked.items()}
         extra = {prompt: calls - 1 for prompt, calls in good.items() if calls > 1 and prompt in self.jobs}
         in_hands = self._in_hands()
         unexplained = [
-            Problem("extra", f"{calls} calls too many, {in_hands[prompt]} explained: {_told(self.jobs[prompt])}")
+            Problem("extra", f"{calls} calls too many, {in_hands[prompt]} explained: {self.jobs[prompt]}")
             for prompt, calls in extra.items()
             if calls > in_hands[prompt]
         ]
@@ -214,17 +216,9 @@ class Ledger:
         return found
 
     def _problem(self, kind: str, job: Job, what: str) -> None:
-        self.problems.append(Problem(kind, f"{what}: {_told(job)}"))
+        self.problems.append(Problem(kind, f"{what}: {job}"))
 
 
 def _end_of(job: Job) -> str:
     record = json.loads(job.terminal or b"{}")
     return "completed" if record["status"] == "completed" else str(record["error"]["code"])
-
-
-def _told(job: Job) -> str:
-    return f"{job.id} ({job.prompt}, by {job.door}): " + _joined(job.history)
-
-
-def _joined(history: Iterable[str]) -> str:
-    return " | ".join(history)

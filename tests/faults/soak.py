@@ -92,7 +92,7 @@ class Soak:
                 names = self._random.sample(sorted(FAULTS), len(FAULTS))
             name = names.pop()
             await self._cause(name, self._random.uniform(*FAULTS[name].lasts_s))
-            await asyncio.sleep(self._random.uniform(0, 3))
+            await asyncio.sleep(FAULTS[name].settles_s + self._random.uniform(0, 3))
 
     async def _cause(self, name: str, lasts_s: float) -> None:
         say(f"{self._clock()}  {name}, for {lasts_s:.1f} s")
@@ -113,7 +113,8 @@ class Soak:
         everything = await self._clients.settled(HEALED_WITHIN_S, submitted_before=healed_at)
         until_first = await first
         if everything is None or until_first is None:
-            self._ledger.problems.append(Problem("late", f"after {name}"))
+            late = [str(job) for job in self._ledger.open_jobs() if job.submitted_at <= healed_at]
+            self._ledger.problems.append(Problem("late", f"after {name}: {'; '.join(late) or 'a new job'}"))
             return
         healing.first.append(until_first)
         healing.all.append(everything)
