@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import itertools
+import math
 import random
 import secrets
 import time
@@ -112,12 +113,12 @@ class Clients:
         verdict.problems.extend(Problem("processes", end) for end in self.fleet.bad_ends)
         return verdict
 
-    async def settled(self, within_s: float, submitted_before: float | None = None) -> float | None:
+    async def settled(self, within_s: float, submitted_before: float = math.inf) -> float | None:
         """Seconds until all that is promised is terminal (of what was submitted before that time); None if late."""
         began = time.time()
-        before = began if submitted_before is None else submitted_before
+        await asyncio.sleep(0)  # a submission may just be beginning
         try:
-            await eventually(lambda: self.ledger.is_settled(before), timeout_s=within_s)
+            await eventually(lambda: self.ledger.is_settled(submitted_before), timeout_s=within_s)
         except AssertionError:
             return None
         return time.time() - began
@@ -157,7 +158,7 @@ class Clients:
     async def _follow(self, job: Job) -> None:
         """Poll a job to its end, and then now and again."""
         pause = 0.2
-        while job.is_open:
+        while job.terminal is None:
             await asyncio.sleep(self.random.uniform(0.5, 1) * pause)
             pause = min(2.0, pause * 1.3)
             await self._poll(job, self.random.choice((0, 0, 3)))

@@ -21,9 +21,9 @@ from tests.faults.readiness import ready
 
 #: Patience is short, so that faults are felt within a test.
 SETTINGS = {
-    "BROKER_TIMEOUT_S": "2",
-    "CACHE_TIMEOUT_S": "0.5",
-    "STORE_TIMEOUT_S": "1",
+    "BROKER_TIMEOUT_S": "3",
+    "CACHE_TIMEOUT_S": "1",
+    "STORE_TIMEOUT_S": "2",
     "RETRY_DELAY_S": "0.3",
     "RETRY_MAX_DELAY_S": "4",
     "RECOVERY_GRACE_S": "5",

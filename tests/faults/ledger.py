@@ -6,6 +6,7 @@ be told in the end (lost, paid for twice) is told by `verdict`.
 """
 
 import json
+import math
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -130,11 +131,11 @@ class Ledger:
         self._hands.append((time.time(), key, at_most))
 
     def queue_deleted(self) -> None:
-        """What was published directly and nobody has taken was deleted by whoever deleted the queue."""
+        """What was published directly and lay there is gone: nobody else has a copy. Who can tell what lay there?"""
         for job in self.jobs.values():
-            if job.door == "broker" and job.rank <= 0 and job.prompt not in self.upstream.asked:
+            if job.door == "broker" and job.terminal is None:
                 job.deleted = True
-                job.note("deleted with its queue")
+                job.note("its queue deleted")
 
     @property
     def accepted_count(self) -> int:
@@ -144,7 +145,7 @@ class Ledger:
         """What is accepted and not terminal."""
         return [job for job in self.jobs.values() if job.is_open]
 
-    def is_settled(self, submitted_before: float) -> bool:
+    def is_settled(self, submitted_before: float = math.inf) -> bool:
         """Whether everything from before that time has come to its end."""
         return not any(
             (job.is_open or not job.is_told) and job.submitted_at <= submitted_before for job in self.jobs.values()
