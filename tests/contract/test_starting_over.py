@@ -60,18 +60,22 @@ async def test_who_holds_the_lease_keeps_it(cache: Cache) -> None:
     assert (await cache.take(record.id, Lease("another-worker", "1"), 0, 60)).claim is Claim.LEASED
 
 
-async def test_a_failure_is_forgotten_and_another_record_can_be_saved(store: Store) -> None:
+async def test_a_stored_failure_becomes_a_job_that_waits_and_another_end_can_be_saved(store: Store) -> None:
     first = failed()
     await store.save(first, keep_until=0)
-    assert await store.forget(first)
-    assert await store.find(first.id) is None
-    assert not await store.forget(first)
+    again = queued(first.id)
+    assert await store.start_over(first, again)
+    assert await store.find(first.id) == again
+    assert not await store.start_over(first, queued(first.id))
+    running = again.started(1, "a-model")
+    await store.begin(running, keep_until=0)
+    assert await store.find(first.id) == running
     answer = completed(first.id)
     assert await store.save(answer, keep_until=0) is answer
 
 
-async def test_no_other_record_is_forgotten(store: Store) -> None:
+async def test_no_other_stored_record_starts_over(store: Store) -> None:
     answer = completed(job_id())
     await store.save(answer, keep_until=0)
-    assert not await store.forget(failed(answer.id))
+    assert not await store.start_over(failed(answer.id), queued(answer.id))
     assert await store.find(answer.id) == answer

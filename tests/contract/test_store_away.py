@@ -10,13 +10,14 @@ from common.errors import StoreUnavailable
 from common.store import Store
 from stack import ports, servers
 from stack.process import Process
-from tests.contract.clients import NewStore, completed
+from tests.contract.clients import NewStore, completed, queued
 
 TIMEOUT_S = 0.5
 CALLS: dict[str, Callable[[Store], Awaitable[object]]] = {
     "prepare": lambda store: store.prepare(),
     "save": lambda store: store.save(completed(), keep_until=0),
-    "forget": lambda store: store.forget(completed()),
+    "begin": lambda store: store.begin(queued().started(1, "a-model"), 0),
+    "start_over": lambda store: store.start_over(completed(), queued()),
     "find": lambda store: store.find("a-job"),
     "ping": lambda store: store.ping(),
 }

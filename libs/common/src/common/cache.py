@@ -87,7 +87,7 @@ class Cache:
         self._redis = redis.asyncio.Redis.from_pool(
             redis.asyncio.BlockingConnectionPool.from_url(
                 settings.redis_url.get_secret_value(),
-                max_connections=50,
+                max_connections=16,
                 timeout=self._timeout_s,
                 socket_timeout=None,
                 socket_connect_timeout=self._timeout_s,

@@ -95,14 +95,16 @@ class Store:
             document = await self._results.find_one({"_id": job_id})
         return Record.decode(document["record"].encode()) if document else None
 
-    async def forget(self, record: Record) -> bool:
-        """Remove exactly this record, and say whether it was there: for an operator who has a failed job tried again.
+    async def start_over(self, known: Record, queued: Record) -> bool:
+        """Write the queued record over exactly the `known` one, and say whether that was there.
 
-        Another record of the same id stays.
+        For an operator who has a failed job tried again; everybody else goes forward only.
         """
+        document = {**_document(queued, queued.expires_at), "attempt": queued.attempt}
+        of = {"_id": known.id, "record": known.encode().decode()}
         async with self._deadline():
-            removed = await self._results.delete_one({"_id": record.id, "record": record.encode().decode()})
-        return removed.deleted_count == 1
+            written = await self._results.replace_one(of, document)
+        return written.matched_count == 1
 
     async def ping(self) -> None:
         """Return if the store answers; raises StoreUnavailable. Always asks, also one that counts as away."""

@@ -9,7 +9,7 @@ class GatewaySettings(PublicHttpSettings, BrokerSettings, CacheSettings, Timeout
     """The gateway's environment."""
 
     max_queue_depth: int | None = Field(default=None, ge=1)
-    recovery_grace_s: float = Field(default=30, gt=0, le=3600)
+    recovery_grace_s: float = Field(default=20, gt=0, le=3600)
 
     @property
     def longest_answer_s(self) -> float:

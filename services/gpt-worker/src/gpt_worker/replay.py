@@ -59,13 +59,14 @@ class Replay:
         current = Record.decode(cached.body) if cached else stored
         if any(_is_answered(record, now) for record in (current, stored)):
             return Verdict.FINISHED
+        queued = self._queued(job_id, letter, current, now)
         if current is None or current.status is not Status.IN_PROGRESS:
-            queued = self._queued(job_id, letter, current, now)
             known = cached.body if cached else stored.encode() if stored else b""
             if not await self._cache.start_over(known, queued, queued.expires_at - now):
                 return Verdict.CHANGED
         if stored is not None and stored.is_terminal:
-            await self._store.forget(stored)
+            # Not removed: should the cache forget the job too, its id alone may be too old to tell that it waits.
+            await self._store.start_over(stored, queued)
         return Verdict.REPLAYED
 
     def _queued(self, job_id: str, letter: DeadLetter, failed: Record | None, now: float) -> Record:
