@@ -3,6 +3,7 @@
 Tests and soak share it. `pair` makes two of them happen at once.
 """
 
+import asyncio
 import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -14,6 +15,9 @@ from stack.replies import Respond
 from tests.faults import commands, cuts
 from tests.faults.clients import Clients
 from tests.faults.readiness import ready, start, stop
+
+#: How many jobs wait in the queue that is deleted, at least.
+WAITING = 20
 
 Happening = Callable[[Clients], AbstractAsyncContextManager[None]]
 
@@ -154,8 +158,12 @@ async def broker_out_of_memory(clients: Clients) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def queue_deleted(clients: Clients) -> AsyncIterator[None]:
-    """The job queue is deleted with everything in it."""
+    """The job queue is deleted with what waits in it, since all workers have their hands full."""
+    upstream, fleet = clients.ledger.upstream, clients.fleet
+    upstream.answers.clear()
+    await asyncio.gather(*(clients.submit() for _ in range(fleet.prefetch * len(fleet.workers) + WAITING)))
     await clients.delete_job_queue()
+    upstream.answers.set()
     yield
 
 

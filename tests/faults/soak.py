@@ -9,6 +9,7 @@ The seed gives the faults, their order and their lengths. Exit status: 0 if the 
 import argparse
 import asyncio
 import contextlib
+import logging
 import random
 import secrets
 import signal
@@ -138,7 +139,7 @@ class Soak:
 
 async def soak(options: Options, servers: Servers, home: Path) -> int:
     """Set up, run, tell; the exit status."""
-    upstream = Upstream()
+    upstream = Upstream(delay_s=(0.2, 4))
     async with ModelStub(upstream.respond, keep_calls=False) as stub:
         settings = {**SETTINGS, "PREFETCH": PREFETCH}
         fleet = Fleet(servers, hasty(Place.on(servers)), stub.base_url, home, settings)
@@ -197,6 +198,8 @@ def main() -> int:
     given = parser.parse_args()
     seed = secrets.randbelow(1_000_000) if given.seed is None else given.seed
     options = Options(given.jobs, given.minutes, seed)
+    for driver in ("aio_pika", "aiormq"):  # what they have to say of a broker that is away is no news here
+        logging.getLogger(driver).setLevel(logging.CRITICAL)
     say(f"{options.jobs} jobs in {options.minutes:g} minutes, SEED={options.seed}; starting servers …")
     with tempfile.TemporaryDirectory(prefix="gpt-jobs-soak-") as home, Servers.running(Path(home)) as servers:
         return asyncio.run(soak(options, servers, Path(home)))

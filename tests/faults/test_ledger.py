@@ -14,7 +14,7 @@ from tests.faults.upstream import Upstream
 @pytest.fixture
 def ledger() -> Ledger:
     """An empty one."""
-    return Ledger(Upstream(delay_s=0))
+    return Ledger(Upstream(delay_s=(0, 0)))
 
 
 def accepted(ledger: Ledger, prompt: str = "fine/1") -> Job:

@@ -13,7 +13,7 @@ from tests.waiting import eventually
 
 
 async def test_five_hundred_jobs_in_the_hands_of_five_workers_that_are_all_killed(found: Founder) -> None:
-    patient = {"BROKER_TIMEOUT_S": "10", "CACHE_TIMEOUT_S": "10", "STORE_TIMEOUT_S": "10"}
+    patient = {"BROKER_TIMEOUT_S": "5", "CACHE_TIMEOUT_S": "4", "STORE_TIMEOUT_S": "4"}
     clients = await found(Size(gateways=2, readers=1, workers=5), PREFETCH="100", **patient)
     upstream = clients.ledger.upstream
     upstream.answers.clear()

@@ -4,6 +4,7 @@ A prompt is `<fate>/<anything unique>`. A fate is a number of bad answers, and t
 """
 
 import asyncio
+import random
 import time
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -88,7 +89,8 @@ class Asked:
 class Upstream:
     """Is given to a stub as its `respond`."""
 
-    def __init__(self, delay_s: float = 0.3) -> None:
+    def __init__(self, delay_s: tuple[float, float] = (0.1, 1.5)) -> None:
+        #: A good answer takes at least and at most so long.
         self.delay_s = delay_s
         #: By prompt, in the order of arrival.
         self.asked: defaultdict[str, list[Asked]] = defaultdict(list)
@@ -111,7 +113,7 @@ class Upstream:
         if good:
             try:
                 await self.answers.wait()
-                await asyncio.sleep(self.delay_s)
+                await asyncio.sleep(self.delay_s[0] if fate.options else random.uniform(*self.delay_s))
             except asyncio.CancelledError:
                 asked.good = not fate.options  # a hurried one may have waited long enough, on a slow machine
                 raise
