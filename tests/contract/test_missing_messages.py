@@ -65,6 +65,16 @@ async def test_what_comes_back_before_the_others_says_nothing_about_them(cache: 
     assert await missing(cache, queue_is_empty=False) == []
 
 
+async def test_what_is_taken_before_it_is_due_says_nothing_about_what_waits(cache: Cache) -> None:
+    await cache.show_life("a-worker")
+    early, lease = await marked(cache), Lease("a-worker")
+    await cache.take(early.id, lease, 0, 60)
+    await cache.release(early.id, lease, due_in_s=1000, attempted=False)
+    await marked(cache)
+    await cache.take(early.id, Lease("a-worker"), 0, 60)
+    assert await missing(cache, queue_is_empty=False) == []
+
+
 async def test_how_many_are_handed_out_is_bounded(cache: Cache) -> None:
     records = [await marked(cache) for _ in range(5)]
     found: list[str] = []
@@ -88,6 +98,30 @@ async def test_a_running_job_is_missing_only_when_its_worker_is_dead(cache: Cach
     await cache.advance(completed(other.id), 60)
     await cache.show_death("a-worker")
     await becomes_missing(cache, record)
+
+
+async def in_hands_that_seemed_dead(cache: Cache) -> tuple[Record, Lease]:
+    """A running job whose worker gave no sign of life for a while, as when the cache was away, and lives."""
+    record, lease = await marked(cache), Lease("a-worker")
+    await cache.take(record.id, lease, 0, 60)
+    # Whoever looks at this moment takes the worker of both for dead.
+    await becomes_missing(cache, control := await marked(cache))
+    await cache.advance(completed(control.id), 60)
+    await cache.show_life("a-worker")
+    return record, lease
+
+
+async def test_a_running_job_is_not_missing_though_its_worker_seemed_dead(cache: Cache) -> None:
+    await in_hands_that_seemed_dead(cache)
+    await becomes_missing(cache, other := await marked(cache))
+    await cache.advance(completed(other.id), 60)
+    await becomes_missing(cache, await marked(cache))
+
+
+async def test_a_job_in_hands_that_seemed_dead_is_not_due_before_its_next_attempt(cache: Cache) -> None:
+    record, lease = await in_hands_that_seemed_dead(cache)
+    await cache.release(record.id, lease, due_in_s=1000)
+    await becomes_missing(cache, await marked(cache))
 
 
 async def test_a_job_that_waits_for_its_next_attempt_is_not_due_before(cache: Cache) -> None:

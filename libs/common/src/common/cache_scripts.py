@@ -31,7 +31,8 @@ return 1
 # Take the lease and count the attempt, unless the job is terminal or its owner lives. The token tells the
 # same take, sent again because its answer was lost, from another delivery in the hands of the same worker;
 # the owner may name a token that it does not have in its hands, and so take over from itself. A first attempt
-# moves the horizon; what a dead worker had comes back before what waits, and says nothing about it.
+# moves the horizon; what a dead worker had comes back before what waits, and says nothing about it. What comes
+# before it is due says nothing about the future either.
 # KEYS: job, waiting, running, horizon. ARGV: owner, token, prefix of the workers' keys, attempts known
 # from elsewhere, milliseconds to live, id, token to take over or '', now.
 # Returns {what, record or false, attempt, token that holds the lease or false}.
@@ -56,7 +57,8 @@ if due then
   redis.call('ZREM', KEYS[2], ARGV[6])
   redis.call('ZADD', KEYS[3], ARGV[8], ARGV[6])
   local horizon = tonumber(redis.call('GET', KEYS[4]) or '0')
-  if tonumber(job[4] or '0') == 0 and tonumber(due) > horizon then redis.call('SET', KEYS[4], due) end
+  due = math.min(tonumber(due), tonumber(ARGV[8]))
+  if tonumber(job[4] or '0') == 0 and due > horizon then redis.call('SET', KEYS[4], due) end
 end
 return {'taken', job[2], attempt, false}
 """
@@ -68,7 +70,9 @@ local lease = redis.call('HMGET', KEYS[1], 'owner', 'token')
 if lease[1] ~= ARGV[1] or lease[2] ~= ARGV[2] then return 0 end
 redis.call('HDEL', KEYS[1], 'owner', 'token')
 if ARGV[5] == '1' then redis.call('HINCRBY', KEYS[1], 'attempts', -1) end
-if redis.call('ZREM', KEYS[3], ARGV[3]) == 1 then redis.call('ZADD', KEYS[2], ARGV[4], ARGV[3]) end
+if redis.call('ZREM', KEYS[3], ARGV[3]) == 1 or redis.call('ZSCORE', KEYS[2], ARGV[3]) then
+  redis.call('ZADD', KEYS[2], ARGV[4], ARGV[3])
+end
 return 1
 """
 
@@ -109,7 +113,8 @@ return 1
 
 # The jobs whose message is evidently gone. Jobs are taken in the order in which they became due; so one is missing
 # if others that became due later were taken, or if the queue is empty, and the grace time has passed.
-# A running job whose worker is dead counts as due from when that is seen.
+# A running job whose worker is dead counts as due from when that is seen; but a worker may only have seemed dead,
+# as all of them do after the cache was away.
 # KEYS: waiting, running, horizon. ARGV: prefix of jobs, prefix of workers, now, milliseconds of grace,
 # 1 if the queue is empty, how many at most.
 # Returns the messages' copies; their jobs are due anew.
@@ -124,15 +129,18 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now - grace, 'L
     redis.call('ZADD', KEYS[1], now, id)
   end
 end
-local horizon = ARGV[5] == '1' and now or tonumber(redis.call('GET', KEYS[3]) or '0')
+local horizon = ARGV[5] == '1' and now or math.min(now, tonumber(redis.call('GET', KEYS[3]) or '0'))
 local found = {}
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', horizon - grace, 'LIMIT', 0, most)) do
-  local job = redis.call('HMGET', ARGV[1] .. id, 'rank', 'message')
-  if job[2] and tonumber(job[1] or '-1') < 2 then
+  local job = redis.call('HMGET', ARGV[1] .. id, 'rank', 'message', 'owner')
+  if not job[2] or tonumber(job[1] or '-1') >= 2 then
+    redis.call('ZREM', KEYS[1], id)
+  elseif job[3] and redis.call('EXISTS', ARGV[2] .. job[3]) == 1 then
+    redis.call('ZREM', KEYS[1], id)
+    redis.call('ZADD', KEYS[2], now, id)
+  else
     redis.call('ZADD', KEYS[1], now, id)
     found[#found + 1] = job[2]
-  else
-    redis.call('ZREM', KEYS[1], id)
   end
 end
 return found
