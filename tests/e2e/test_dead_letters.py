@@ -1,10 +1,14 @@
 """Dead letters in the hands of an operator, beside a running worker."""
 
 import json
+from contextlib import suppress
+
+from aio_pika.exceptions import ChannelNotFoundEntity
 
 from tests.client import Application, Client
 from tests.deployment import Deployment
 from tests.operators import INVALID, Operator, died
+from tests.waiting import eventually
 
 
 async def test_a_malformed_message_is_listed_with_its_reason_and_shown_as_it_came(
@@ -45,6 +49,25 @@ async def test_a_job_whose_workers_died_is_listed_with_its_attempts(
     (listed,) = await operator.listed()
 
     assert (listed["code"], listed["attempts"]) == ("attempts_exhausted", 3)
+
+
+async def test_a_deleted_queue_of_dead_letters_is_made_again(
+    deployment: Deployment, application: Application
+) -> None:
+    deployment.worker(PREFETCH="1")
+    await application.publish(INVALID)
+    await died(application, 1)
+
+    await application.delete_queue(".dead")
+    await application.publish({**INVALID, "id": "worse"})
+
+    async def there_again() -> bool:
+        with suppress(ChannelNotFoundEntity):
+            return await application.depth(".dead") == 1
+        return False
+
+    await eventually(there_again)
+    assert b"worse" in (await application.next_in(".dead")).body
 
 
 async def test_purging_removes_what_was_said(

@@ -14,6 +14,7 @@ TIMEOUT_S = 1.0
 CALLS: dict[str, Callable[[Broker], Awaitable[object]]] = {
     "publish_job": lambda broker: broker.publish_job(Message(b"{}")),
     "publish_to": lambda broker: broker.publish_to(broker.topology.dead.name, Message(b"{}")),
+    "publish_dead": lambda broker: broker.publish_dead(Message(b"{}")),
     "publish_later": lambda broker: broker.publish_later(Message(b"{}"), 60),
     "depth": lambda broker: broker.depth(broker.topology.queue),
     "check": lambda broker: broker.check(),

@@ -78,13 +78,13 @@ class Settlement:
         elif destination is Destination.JOBS:
             await keep_trying(lambda: self._broker.publish_job(sent))
         else:
-            await keep_trying(lambda: self._broker.publish_to(self._broker.topology.dead.name, sent))
+            await keep_trying(lambda: self._broker.publish_dead(sent))
 
     async def bury(self, delivery: Delivery) -> None:
         """Put what we cannot settle among the dead letters, with nothing but its body, and acknowledge it."""
         headers = dead_letter_headers(ErrorCode.INTERNAL, "the delivery could not be settled")
         letter = Message(delivery.message.body, timestamp=time.time(), headers=headers)
-        await keep_trying(lambda: self._broker.publish_to(self._broker.topology.dead.name, letter))
+        await keep_trying(lambda: self._broker.publish_dead(letter))
         await delivery.acknowledge()
 
     async def release(self, result: Result) -> None:

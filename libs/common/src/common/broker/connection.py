@@ -91,6 +91,10 @@ class Broker:
         await self._publish(message, "", queue.name, (queue,), expiration_ms)
         self._tiers_ms.add(tier_ms)
 
+    async def publish_dead(self, letter: Message) -> None:
+        """Put a message among the dead letters; raises BrokerUnavailable unless confirmed."""
+        await self._publish(letter, "", self.topology.dead.name, (self.topology.dead,))
+
     async def publish_to(self, queue: str, message: Message, *, mandatory: bool = True) -> None:
         """Put a message on a queue by its name; raises BrokerUnavailable unless confirmed.
 
