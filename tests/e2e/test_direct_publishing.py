@@ -9,6 +9,7 @@ import pytest
 from aiohttp import ClientSession
 
 from common.ids import JobIds
+from stack import replies
 from stack.model_stub import ModelStub
 from tests.client import Application, Client
 from tests.deployment import JOB_ID_KEY, Deployment, Place
@@ -174,6 +175,24 @@ async def test_properties_that_no_string_can_hold_stop_nobody(
 
     assert dead.body == b"no job"
     assert (await client.result(record["id"]))["status"] == "completed"
+
+
+async def test_what_fills_a_frame_is_sent_on_all_the_same(
+    deployment: Deployment, stub: ModelStub, application: Application, http: ClientSession
+) -> None:
+    """With our headers it would be longer than a frame, for which the broker closes the connection."""
+    client = Client(http, deployment.gateway(), deployment.reader())
+    deployment.worker(PREFETCH="1")
+    stub.respond = replies.in_turn(replies.status(500), replies.echo())
+
+    await application.publish({"id": "long-header", "msg": "hello"}, headers={"theirs": "x" * 130_950})
+    await eventually(lambda: _is_known(client, "long-header"))
+    assert (await client.result("long-header"))["attempt"] == 2
+    await application.publish({"id": "long-key", "msg": "hello", "metadata": {"x" * 200_000: 1}})
+    dead = await application.next_in(".dead")
+
+    assert dead.headers["x-reason"] == "invalid_message"
+    assert (await client.result((await client.submit(msg="next"))["id"]))["status"] == "completed"
 
 
 async def test_a_deleted_job_queue_is_made_again(

@@ -145,6 +145,23 @@ async def test_the_brokers_own_headers_are_not_sent_on(broker: Broker, publisher
     assert set(publisher.take(elsewhere)[0].headers) == set(FULL.headers)
 
 
+async def test_headers_that_are_too_long_for_a_frame_are_left_out(broker: Broker, publisher: Publisher) -> None:
+    """The broker would close the connection, each time that it is tried."""
+    long: dict[str, HeaderValue] = {"long": "x" * 110_000, "longer": "ü" * 60_000, "x-attempt": 1}
+    await broker.publish_dead(replace(FULL, headers=long))
+    kept = publisher.take(broker.topology.dead.name)[0].headers
+    assert {name: kept.get(name) for name in long} == {**long, "longer": None}
+    many: dict[str, HeaderValue] = {f"{number}-{'n' * 200}": None for number in range(1000)}
+    await broker.publish_dead(replace(FULL, headers=many))
+    assert 500 < len(publisher.take(broker.topology.dead.name)[0].headers) < 600
+
+
+async def test_dead_letters_are_kept_though_their_queue_was_deleted(broker: Broker, publisher: Publisher) -> None:
+    publisher.channel().queue_delete(broker.topology.dead.name)
+    await broker.publish_dead(FULL)
+    assert publisher.take(broker.topology.dead.name)[1] == FULL.body
+
+
 async def test_a_delivery_knows_how_often_it_came_back(broker: Broker, settings: BrokerSettings) -> None:
     """The quorum queue at hand is that of the dead letters, of which each look counts as a return."""
     await broker.publish_to(broker.topology.dead.name, FULL)

@@ -19,6 +19,9 @@ log = structlog.get_logger()
 
 tolerate_unreadable_properties()
 
+# Bytes of headers that surely fit into one frame with all other properties. A frame may have 128 KiB, and the broker
+# closes the connection over a longer one.
+_MOST_HEADER_BYTES = 120_000
 _RETURNS_HEADER = "x-delivery-count"
 # The broker's own book-keeping about one stay of a message on it: not to be sent on with the message.
 _OF_THE_BROKER = re.compile(r"x-(delivery-count|acquired-count|death|(first|last)-death-.*)")
@@ -92,7 +95,7 @@ def translated() -> Iterator[None]:
 def outgoing(message: Message, expiration_ms: int | None = None) -> aio_pika.Message:
     return aio_pika.Message(
         body=message.body,
-        headers={name: value for name, value in message.headers.items() if not _OF_THE_BROKER.fullmatch(name)},
+        headers=dict(_in_one_frame(message.headers)),
         content_type="application/json",
         delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
         message_id=message.message_id,
@@ -102,6 +105,23 @@ def outgoing(message: Message, expiration_ms: int | None = None) -> aio_pika.Mes
         # aio-pika wants seconds, and cuts off what is less than a millisecond: 1.001 s would become 1000 ms.
         expiration=None if expiration_ms is None else (expiration_ms + 0.5) / 1000,
     )
+
+
+def _in_one_frame(headers: Mapping[str, HeaderValue]) -> dict[str, HeaderValue]:
+    """The headers to send on; the longest are left out if they are too much. Ours are short."""
+    kept: dict[str, HeaderValue] = {}
+    left = _MOST_HEADER_BYTES
+    for name, value in sorted(headers.items(), key=_size):
+        left -= _size((name, value))
+        if left >= 0 and not _OF_THE_BROKER.fullmatch(name):
+            kept[name] = value
+    return kept
+
+
+def _size(header: tuple[str, HeaderValue]) -> int:
+    """At least the bytes that a header takes."""
+    name, value = header
+    return 1 + len(name.encode()) + (5 + len(value.encode()) if isinstance(value, str) else 9)
 
 
 def plain(headers: Mapping[str, Any]) -> dict[str, HeaderValue]:
