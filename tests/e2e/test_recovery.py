@@ -9,7 +9,7 @@ from aiohttp import ClientSession
 from stack import replies
 from stack.model_stub import ModelStub
 from tests.client import Application, Client
-from tests.deployment import Deployment, Place
+from tests.deployment import Deployment, Place, Service
 from tests.waiting import eventually
 
 GRACE = {"RECOVERY_GRACE_S": "2"}
@@ -91,6 +91,29 @@ async def test_a_job_in_a_workers_hands_is_not_recovered(
     assert await gateway.metric(http, "gpt_jobs_recovered_total") == 1
 
 
+async def test_what_was_answered_is_not_asked_again_when_the_cache_is_put_back_to_an_earlier_state(
+    deployment: Deployment, stub: ModelStub, http: ClientSession, place: Place
+) -> None:
+    client = Client(http, deployment.gateway(**GRACE), deployment.reader())
+    record = await client.submit(msg="hello")
+    async with redis.asyncio.Redis.from_url(place.environment["REDIS_URL"]) as cache:
+        prefix = place.environment["REDIS_PREFIX"]
+        keys = [f"{prefix}job:{record['id']}", f"{prefix}waiting"]
+        earlier = [await cache.dump(key) for key in keys]
+        worker = deployment.worker()
+        result = await client.result(record["id"])
+        await eventually(lambda: settled(worker, http))
+        for key, value in zip(keys, earlier, strict=True):
+            await cache.restore(key, 60_000, value or b"", replace=True)
+
+    async def reads_as_before() -> bool:
+        return bool((await client.poll(record["id"])).body == result)
+
+    assert not await reads_as_before()
+    await eventually(reads_as_before, 20)
+    assert len(stub.calls) == 1
+
+
 async def test_a_copy_that_cannot_be_read_keeps_no_other_job_from_being_recovered(
     deployment: Deployment, application: Application, http: ClientSession, place: Place
 ) -> None:
@@ -124,6 +147,10 @@ async def test_a_gateway_makes_a_deleted_queue_anew_though_nobody_submits(
 
 async def depth_is(application: Application, depth: int, suffix: str = "") -> bool:
     return await application.depth(suffix) == depth
+
+
+async def settled(worker: Service, http: ClientSession) -> bool:
+    return await worker.metric(http, "gpt_jobs_deliveries_total", outcome="completed") == 1
 
 
 async def is_there(application: Application, suffix: str = "") -> bool:

@@ -10,7 +10,7 @@ job which has begun and is not terminal has `attempt` too, and gives way to any 
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -59,18 +59,22 @@ class Store:
         async with self._deadline():
             await self._results.create_index("delete_at", name="delete_at", expireAfterSeconds=0)
 
-    async def begin(self, started: Record, keep_until: float) -> None:
+    async def begin(self, started: Record, keep_until: float) -> bool:
         """Save the record of a job that runs, unless the store knows of a later attempt or of the end.
 
-        The document stays until `keep_until` (Unix seconds), so that no poll takes the job for one that waits.
+        Says whether there is no end yet. The document stays until `keep_until` (Unix seconds), so that no poll
+        takes the job for one that waits.
         """
         document = {**_document(started, keep_until), "attempt": started.attempt}
         async with self._deadline():
-            with suppress(DuplicateKeyError):
+            try:
                 earlier = {"attempt": {"$lte": started.attempt}}
                 await self._begun.replace_one(
                     _of(started, earlier, {**_expired(), "attempt": {"$exists": False}}), document, upsert=True
                 )
+            except DuplicateKeyError:
+                return not (await self._existing(started)).is_terminal
+        return True
 
     async def save(self, record: Record, keep_until: float) -> Record:
         """Save a terminal record unless there is one already; returns the one that counts.

@@ -23,24 +23,25 @@ class Beginning:
 
     @asynccontextmanager
     async def of(self, started: Record) -> AsyncIterator[bool]:
-        """Whether the job runs now; false if it is terminal already.
+        """Whether the job runs now; false if it is terminal already, which the cache may have forgotten.
 
         The work does not wait for a store that is away: that is told as soon as it is back, within the block.
         """
-        telling: asyncio.Task[None] | None = None
+        telling: asyncio.Task[bool] | None = None
+        runs = True
         try:
-            await self._tell_store(started)
+            runs = await self._tell_store(started)
         except StoreUnavailable:
             telling = asyncio.create_task(keep_trying(lambda: self._tell_store(started)))
         try:
-            yield await self._tell_cache(started)
+            yield runs and await self._tell_cache(started)
         finally:
             if telling is not None:
                 telling.cancel()
                 await asyncio.gather(telling, return_exceptions=True)
 
-    async def _tell_store(self, started: Record) -> None:
-        await self._store.begin(started, keep_until=self._settings.known_by_id_until(started))
+    async def _tell_store(self, started: Record) -> bool:
+        return await self._store.begin(started, keep_until=self._settings.known_by_id_until(started))
 
     async def _tell_cache(self, started: Record) -> bool:
         return await keep_trying(lambda: self._cache.advance(started, started.expires_at - time.time()))

@@ -75,7 +75,7 @@ ACTIONS: dict[Outcome, Action] = {
     Outcome.LEASED: Action(send_to=Destination.WAIT),
     Outcome.EARLY: Action(send_to=Destination.WAIT),
     Outcome.TRANSIENT: Action(send_to=Destination.WAIT, release=True),
-    # The store, which alone knows whether the job is finished, is away.
+    # The store, which alone knows whether the job is finished, is away; or has only now told that it is.
     Outcome.POSTPONED: Action(send_to=Destination.WAIT, release=True),
     # It came back so often that the broker would soon drop it; a new message begins to count anew.
     Outcome.RENEWED: Action(send_to=Destination.JOBS),

@@ -119,8 +119,8 @@ class Processing:
         started = record.started(attempt, model)
         async with self._beginning.of(started) as has_begun:
             if not has_begun:
-                # It has become terminal meanwhile; the next delivery will find it so.
-                return self._again(Outcome.LEASED, record, attempt)
+                # It is terminal; the next delivery asks the store, and will find it so.
+                return self._again(Outcome.POSTPONED, record, attempt)
             self._in_hand.started(lease, started)
             now = time.time()
             if now >= started.deadline_at:
