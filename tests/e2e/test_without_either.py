@@ -75,3 +75,32 @@ async def test_an_answer_is_kept_and_nothing_else_begun(
     assert result["output_text"] == "You said: paid for"
     await stub.until(lambda stub: len(stub.calls) == 2, 30)
     assert [call.prompt for call in stub.calls] == ["paid for", "later"]
+
+
+async def test_a_worker_that_has_saved_its_answer_ends_well_though_it_could_not_tell_the_cache(
+    deployment: Deployment,
+    stub: ModelStub,
+    records_servers: tuple[Process, Process],
+    http: ClientSession,
+) -> None:
+    client = Client(http, deployment.gateway(), deployment.reader(**SETTINGS))
+    worker = deployment.worker(**SETTINGS)
+    gate = asyncio.Event()
+    stub.respond = replies.after(gate, replies.echo())
+    record = await client.submit(msg="paid for")
+    await stub.until(lambda stub: stub.in_flight == 1)
+    cache, _ = records_servers
+
+    await asyncio.to_thread(cache.stop)
+    gate.set()
+    result = await client.result(record["id"])
+    worker.process.signal(signal.SIGTERM)
+    await eventually(lambda: '"draining"' in worker.logged())
+    worker.process.signal(signal.SIGTERM)
+    assert await asyncio.to_thread(worker.process.wait, 30) == 0
+
+    await asyncio.to_thread(cache.start)
+    following = deployment.worker(**SETTINGS)
+    await eventually(lambda: '"already_finished"' in following.logged(), 30)
+    assert await client.result(record["id"]) == result
+    assert len(stub.calls) == 1

@@ -27,7 +27,7 @@ log = structlog.get_logger()
 async def serve(settings: WorkerSettings) -> None:
     """Work until told to stop; then finish what is in hand, and give back the rest.
 
-    The process ends with 1 if something in its hands could be neither finished nor given back.
+    The process ends with 1 if an answer could be kept nowhere.
     """
     stop = Stop()
     in_hand = InHand()
@@ -56,10 +56,10 @@ async def serve(settings: WorkerSettings) -> None:
             await broker.stop_consuming()
             await consumer.finish(settings.drain_s, stop.at_once)
             saving.end()
-            is_drained = await consumer.give_back()
+            await consumer.give_back()
         await _end(cache, in_hand.worker)
     log.info("stopped")
-    if not is_drained:
+    if not saving.has_kept_everything:
         sys.exit(1)
 
 

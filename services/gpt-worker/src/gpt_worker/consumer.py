@@ -50,15 +50,17 @@ class Consumer:
         told.cancel()
         everything.cancel()
 
-    async def give_back(self) -> bool:
-        """Give back what is not being saved already, and say whether nothing is left then."""
+    async def give_back(self) -> None:
+        """Give back what is not being saved already, and wait a little for that.
+
+        What is left then comes back when the connection is closed, and is found finished if it was saved.
+        """
         for task in self._tasks - self._settling:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=GIVE_BACK_S)
         if self._tasks:
             log.warning("not_drained", jobs=len(self._tasks))
-        return not self._tasks
 
     async def _handle(self, delivery: Delivery) -> None:
         """One delivery from beginning to end: what became of it, then what the table says of that."""

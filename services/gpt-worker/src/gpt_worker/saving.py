@@ -42,6 +42,13 @@ class Saving:
         self._cache = cache
         self._store = store
         self._is_ending = False
+        # New records that are in this worker's memory and nowhere else.
+        self._only_here: set[str] = set()
+
+    @property
+    def has_kept_everything(self) -> bool:
+        """Whether no answer ends with this worker."""
+        return not self._only_here
 
     def end(self) -> None:
         """From now on the broker alone is enough: this worker ends, and the answer must not end with it."""
@@ -61,8 +68,11 @@ class Saving:
                 saved = await self._store.save(lasting, self._settings.known_by_id_until(record))
             except StoreUnavailable:
                 return await self._save_without_store(lasting)
+            self._only_here.discard(record.id)
             return Saved(saved, is_in_store=True)
 
+        if is_new:
+            self._only_here.add(record.id)
         saved = await keep_trying(save)
         if saved.is_in_store:
             await self._cache_it(saved.record)
@@ -78,6 +88,7 @@ class Saving:
         tries = kept.headers[messages.UNSAVED_HEADER]
         delay_s = retries.delay_s(int(tries or 1), None, FIRST_PAUSE_S, LONGEST_PAUSE_S)
         await keep_trying(lambda: self._broker.publish_later(kept, delay_s))
+        self._only_here.discard(record.id)
         log.warning("record_kept_for_the_store")
 
     async def _save_without_store(self, record: Record) -> Saved:
@@ -89,6 +100,7 @@ class Saving:
             if not self._is_ending:
                 raise
             return Saved(record, is_in_store=False)
+        self._only_here.discard(record.id)
         # Another one that is there already was read already.
         counts = Record.decode(cached.body) if cached is not None and cached.is_terminal else record
         return Saved(counts, is_in_store=False)
