@@ -161,7 +161,9 @@ async def queue_deleted(clients: Clients) -> AsyncIterator[None]:
     """The job queue is deleted with what waits in it, since all workers have their hands full."""
     upstream, fleet = clients.ledger.upstream, clients.fleet
     upstream.answers.clear()
-    await asyncio.gather(*(clients.submit() for _ in range(fleet.prefetch * len(fleet.workers) + WAITING)))
+    # In small groups, or a slow machine has no time to keep copies of them in Redis.
+    for _ in range(0, fleet.prefetch * len(fleet.workers) + WAITING, 5):
+        await asyncio.gather(*(clients.submit() for _ in range(5)))
     await clients.delete_job_queue()
     upstream.answers.set()
     yield

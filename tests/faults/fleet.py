@@ -22,7 +22,7 @@ from tests.faults.readiness import ready
 #: Patience is short, so that faults are felt within a test.
 SETTINGS = {
     "BROKER_TIMEOUT_S": "3",
-    "CACHE_TIMEOUT_S": "1",
+    "CACHE_TIMEOUT_S": "2",
     "STORE_TIMEOUT_S": "2",
     "RETRY_DELAY_S": "0.3",
     "RETRY_MAX_DELAY_S": "4",

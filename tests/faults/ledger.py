@@ -30,8 +30,9 @@ class Job:
     #: Unix seconds, as all times here.
     submitted_at: float
     id: str | None = None
-    #: Whether its client knows what became of the submission.
+    #: Whether its client knows what became of the submission, and whether that it was refused.
     is_told: bool = False
+    is_refused: bool = False
     accepted_at: float | None = None
     terminal: bytes | None = None
     ended_at: float | None = None
@@ -91,7 +92,9 @@ class Ledger:
             job.id = body["id"]
             self._accepted(job)
             self._advance(job, body)
-        elif status not in {429, 503}:
+            return
+        job.is_refused = True
+        if status not in {429, 503}:
             self._problem("answers", job, f"submission answered {status}")
         elif retry_after is None:
             self._problem("answers", job, f"{status} without Retry-After")
@@ -159,13 +162,11 @@ class Ledger:
         extra = {prompt: calls - 1 for prompt, calls in good.items() if calls > 1 and prompt in self.jobs}
         in_hands = self._in_hands()
         unexplained = [
-            Problem("extra", f"{calls} calls too many, {in_hands[prompt]} explained: {self.jobs[prompt]}")
+            Problem("repeated", f"{calls} calls too many, {in_hands[prompt]} explained: {self.jobs[prompt]}")
             for prompt, calls in extra.items()
             if calls > in_hands[prompt]
         ]
-        ghosts = [
-            prompt for prompt, job in self.jobs.items() if job.accepted_at is None and prompt in self.upstream.asked
-        ]
+        ghosts = [prompt for prompt, job in self.jobs.items() if job.is_refused and prompt in self.upstream.asked]
         return Verdict(
             submissions=dict(self.submissions),
             polls=dict(self.polls),

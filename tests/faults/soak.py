@@ -3,7 +3,7 @@
     python -m tests.faults.soak --jobs 500 --minutes 5 --seed 17
 
 The seed gives the faults, their order and their lengths. Exit status: 0 if the promise was kept, 1 if it was broken,
-2 if the run itself could not be carried out.
+130 if it was ended by a signal before anything could be judged.
 """
 
 import argparse

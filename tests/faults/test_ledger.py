@@ -135,10 +135,10 @@ async def test_a_second_call_is_extra_unless_the_first_was_in_dead_hands(ledger:
     await call(ledger, job.prompt, "worker-1")
     await call(ledger, job.prompt, "worker-2")
     poll(ledger, job, "completed")
-    assert found(ledger) == {"extra"}
+    assert found(ledger) == {"repeated"}
 
     ledger.lost_hands("worker-1", at_most=10)
-    assert found(ledger) == {"extra"}, "it had ended before the worker died"
+    assert found(ledger) == {"repeated"}, "it had ended before the worker died"
 
     job.ended_at = None
     assert ledger.verdict().is_kept

@@ -13,7 +13,7 @@ BROKEN = {
     "false-expired": "404 or 410 for a job that is accepted and alive",
     "answers": "a request got no answer, or one that the API does not promise",
     "late": "not right again within 60 s of the heal",
-    "extra": "called again although its worker lived",
+    "repeated": "called again although its worker lived",
     "processes": "a service ended in a way it should not",
 }
 SHOWN = 20
@@ -58,7 +58,7 @@ class Verdict:
             *((kind, broken[kind], meaning) for kind, meaning in BROKEN.items()),
             ("upstream calls", self.calls, ""),
             ("extra calls", self.extra, f"{self.allowed} were in the hands of workers that were killed or frozen"),
-            ("ghosts", self.ghosts, "run although their client was not told 202"),
+            ("ghosts", self.ghosts, "run although their client was told that they were refused"),
             ("deleted", self.deleted, "published directly, then deleted with their queue by us"),
         ]
         lines = [f"{name:<15} {value!s:>7}  {meaning}".rstrip() for name, value, meaning in rows]

@@ -1,18 +1,22 @@
 """Finds the truth about a job: by its id alone where that is enough, then the cache, then the store."""
 
 import time
+from contextlib import suppress
 
 import structlog
 
 from common import metrics
 from common.cache import Cache
-from common.errors import CacheUnavailable, ErrorCode, ServiceError
+from common.errors import CacheUnavailable, ErrorCode, ServiceError, StoreUnavailable
 from common.ids import JobIds, is_foreign
 from common.jobs import EncodedRecord, Record
 from common.store import Store
 from result_reader.settings import ReaderSettings
 
 log = structlog.get_logger()
+
+#: Seconds after the cache was away in which it may be behind the store, which workers have written to meanwhile.
+BEHIND_S = 60
 
 
 class Lookup:
@@ -25,6 +29,7 @@ class Lookup:
         self._foreign_ids = settings.foreign_ids
         self._longest_deadline_s = settings.job_deadline_s
         self._cache_ttl_s = settings.result_cache_ttl_s
+        self._behind_until = 0.0
 
     async def find(self, job_id: str, client: str) -> EncodedRecord:
         """The record's JSON.
@@ -40,12 +45,22 @@ class Lookup:
             cached = await self._cache.get(job_id)
         except CacheUnavailable as unavailable:
             log.debug("cache_passed_over", job_id=job_id)
+            self._behind_until = time.monotonic() + BEHIND_S
             # What seems to be gone may be one that only the cache knows.
             return (await self._beyond_the_cache(job_id, minted_at, unavailable)).encoded()
         if cached is not None:
             metrics.LOOKUPS.labels("cache").inc()
-            return cached
+            is_behind = not cached.is_terminal and time.monotonic() < self._behind_until
+            return await self._not_behind(job_id, cached) if is_behind else cached
         return await self._refill(await self._beyond_the_cache(job_id, minted_at))
+
+    async def _not_behind(self, job_id: str, cached: EncodedRecord) -> EncodedRecord:
+        """The job's end if the store knows it, which a poll may have told while the cache was away."""
+        with suppress(StoreUnavailable):
+            record = await self._store.find(job_id)
+            if record is not None and record.is_terminal and record.expires_at > time.time():
+                return record.encoded()
+        return cached
 
     async def _beyond_the_cache(
         self, job_id: str, minted_at: float | None, rather_than_gone: ServiceError | None = None
