@@ -14,6 +14,7 @@ from stack.model_stub import ModelStub
 from stack.process import Process
 from tests.client import Application, Client
 from tests.deployment import Deployment, Place
+from tests.operators import Operator, failed_jobs
 from tests.waiting import eventually
 
 SETTINGS = {"STORE_TIMEOUT_S": "0.5"}
@@ -111,6 +112,35 @@ async def test_an_answer_outlives_its_worker_while_the_store_is_away(
 
     await eventually(saved, 40)
     assert len(stub.calls) == 2
+
+
+async def test_a_job_that_failed_meanwhile_is_replayed_only_when_the_store_knows(
+    deployment: Deployment,
+    stub: ModelStub,
+    own_mongodb: Process,
+    http: ClientSession,
+    application: Application,
+    operator: Operator,
+) -> None:
+    client = Client(http, deployment.gateway(), deployment.reader(**SETTINGS))
+    worker = deployment.worker(MAX_ATTEMPTS="1", **SETTINGS)
+    own_mongodb.stop()
+    (job_id,) = await failed_jobs(client, application, stub, 1)
+    await client.result(job_id)
+    worker.process.stop()
+    own_mongodb.start()
+
+    early = await operator.dead("replay", job_id)
+    deployment.worker(**SETTINGS)
+
+    async def saved() -> bool:
+        return job_id in await stored(deployment.place)
+
+    await eventually(saved, 40)
+    late = await operator.dead("replay", job_id)
+
+    assert ("0 replayed" in early.out, "1 replayed" in late.out) == (True, True)
+    assert (await client.result(job_id))["output_text"] == "You said: number 0"
 
 
 async def _forget_everything(place: Place) -> None:

@@ -26,6 +26,7 @@ class Verdict(StrEnum):
     REPLAYED = "replayed"
     FINISHED = "left: the job has its answer by now"
     CHANGED = "left: the job changed at the same moment"
+    UNSAVED = "left: its failure has not come to the store yet; replay it in half a minute"
 
 
 class Replay:
@@ -59,6 +60,9 @@ class Replay:
         current = Record.decode(cached.body) if cached else stored
         if any(_is_answered(record, now) for record in (current, stored)):
             return Verdict.FINISHED
+        if cached is not None and cached.is_terminal and (stored is None or not stored.is_terminal):
+            # The broker still keeps the failure for the store, where it would end the new life too.
+            return Verdict.UNSAVED
         queued = self._queued(job_id, letter, current, now)
         if current is None or current.status is not Status.IN_PROGRESS:
             known = cached.body if cached else stored.encode() if stored else b""
