@@ -1,9 +1,10 @@
 """The one table: what became of a delivery, and what is therefore done, in this order, with its message.
 
+send_to     the message is published to another queue, and the broker has confirmed it; first of all, since a worker
+            may die between two steps, and what reads `failed` would have no dead letter
 save        the terminal record goes into the store, then into the cache (which wakes those who wait); if the store
             is away, into the cache, and by way of a wait queue into the store later
 reply       the terminal record is published to the message's `reply_to`, if it has one
-send_to     the message is published to another queue, and the broker has confirmed it
 release     the lease is given up, so that any worker may take the job
 then        the delivery is acknowledged, or given back to the queue
 """
@@ -55,9 +56,9 @@ class Then(Enum):
 class Action:
     """What is done, in the order of the fields."""
 
+    send_to: Destination | None = None
     save: bool = False
     reply: bool = False
-    send_to: Destination | None = None
     release: bool = False
     then: Then = Then.ACKNOWLEDGE
 
@@ -66,8 +67,8 @@ ACTIONS: dict[Outcome, Action] = {
     Outcome.COMPLETED: Action(save=True, reply=True),
     Outcome.FAILED: Action(save=True, reply=True),
     Outcome.DEADLINE_EXCEEDED: Action(save=True, reply=True),
-    Outcome.EXHAUSTED: Action(save=True, reply=True, send_to=Destination.DEAD),
-    Outcome.INVALID: Action(save=True, reply=True, send_to=Destination.DEAD),
+    Outcome.EXHAUSTED: Action(send_to=Destination.DEAD, save=True, reply=True),
+    Outcome.INVALID: Action(send_to=Destination.DEAD, save=True, reply=True),
     # Saved once more, since a worker may have died between the store and the cache; the first record stays.
     Outcome.ALREADY_FINISHED: Action(save=True, reply=True),
     # The broker has it, although the gateway heard nothing from it and told the client so.
@@ -80,7 +81,7 @@ ACTIONS: dict[Outcome, Action] = {
     # It came back so often that the broker would soon drop it; a new message begins to count anew.
     Outcome.RENEWED: Action(send_to=Destination.JOBS),
     Outcome.INTERRUPTED: Action(release=True, then=Then.GIVE_BACK),
-    Outcome.BROKEN: Action(save=True, reply=True, send_to=Destination.DEAD),
+    Outcome.BROKEN: Action(send_to=Destination.DEAD, save=True, reply=True),
 }
 
 

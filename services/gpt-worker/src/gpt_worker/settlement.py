@@ -1,4 +1,4 @@
-"""Does what the table of outcomes says, in its order: save, reply, send on, release, acknowledge."""
+"""Does what the table of outcomes says, in its order: send on, save, reply, release, acknowledge."""
 
 import time
 from dataclasses import replace
@@ -32,6 +32,8 @@ class Settlement:
         """Carry out the action of the result's outcome; the acknowledgement is always last."""
         action = ACTIONS[result.outcome]
         message, record = delivery.message, result.record
+        if action.send_to is not None:
+            await self._send_on(message, action.send_to, result)
         unsaved = None
         if action.save and record is not None:
             is_new = result.outcome is not Outcome.ALREADY_FINISHED
@@ -39,8 +41,6 @@ class Settlement:
             record, unsaved = saved.record, None if saved.is_in_store else saved.record
         if action.reply and record is not None and message.reply_to is not None:
             await self._reply(message, message.reply_to, record)
-        if action.send_to is not None:
-            await self._send_on(message, action.send_to, result)
         if unsaved is not None:
             await self._saving.keep_for_later(unsaved, message)
         if action.release:
