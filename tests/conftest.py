@@ -4,12 +4,17 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import aio_pika
+import hypothesis
 import pytest
 from aiohttp import ClientSession, TCPConnector
 
 from stack.model_stub import ModelStub
 from tests.client import Application
 from tests.deployment import Deployment, Place, Servers
+
+# How long an example takes says something about the machine only.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session", name="servers")

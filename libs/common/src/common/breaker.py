@@ -38,7 +38,7 @@ class Breaker:
     @contextmanager
     def watching(self, *, always: bool = False) -> Iterator[None]:
         """Make a call in the block; raises Away instead, unless it is to be made `always`."""
-        is_try = self._is_away and not always
+        is_try = self.is_away and not always
         if is_try:
             if self._trying or time.monotonic() < self._next_try_at:
                 raise Away
@@ -59,7 +59,8 @@ class Breaker:
                 self._trying = False
 
     @property
-    def _is_away(self) -> bool:
+    def is_away(self) -> bool:
+        """Whether the server counts as away."""
         return self._in_vain >= FAILURES
 
     def _count(self, began_at: float) -> None:
@@ -71,7 +72,7 @@ class Breaker:
             log.warning("server_away", server=self._server)
 
     def _answer(self) -> None:
-        if self._is_away:
+        if self.is_away:
             log.info("server_back", server=self._server)
         self._in_vain = 0
         self._answered_at = time.monotonic()

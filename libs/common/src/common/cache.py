@@ -32,11 +32,14 @@ from common.breaker import Away, Breaker
 from common.errors import CacheUnavailable, ErrorCode, ServiceError
 from common.jobs import TERMINAL, EncodedRecord, Record, Status
 from common.settings import CacheSettings
+from common.timeouts import answered_within
 
 log = structlog.get_logger()
 
 TERMINAL_RANK = 2
 RANK = {Status.QUEUED: 0, Status.IN_PROGRESS: 1} | dict.fromkeys(TERMINAL, TERMINAL_RANK)
+
+_CONNECTIONS = 16
 
 #: Seconds that a worker counts as living after its last sign of life.
 WORKER_TTL_S = 15
@@ -82,13 +85,14 @@ class Cache:
     def __init__(self, settings: CacheSettings) -> None:
         self._prefix = settings.redis_prefix
         self._timeout_s = settings.cache_timeout_s
+        # To stand in line for a connection says nothing about the server, so that is no part of a call's time.
+        self._turns = asyncio.Semaphore(_CONNECTIONS)
         # Each exchange has our own timeout. The driver's, for sockets, is a wait_for, which on Python 3.11 may
         # swallow ours in a busy loop: then a call goes on for as long as all its retries take.
         self._redis = redis.asyncio.Redis.from_pool(
-            redis.asyncio.BlockingConnectionPool.from_url(
+            redis.asyncio.ConnectionPool.from_url(
                 settings.redis_url.get_secret_value(),
-                max_connections=16,
-                timeout=self._timeout_s,
+                max_connections=_CONNECTIONS,
                 socket_timeout=None,
                 socket_connect_timeout=self._timeout_s,
                 # A pooled connection that the server closed in the meantime fails once.
@@ -298,9 +302,10 @@ class Cache:
     @asynccontextmanager
     async def _deadline(self, *, always: bool = False) -> AsyncIterator[None]:
         """One exchange with the server. It is made `always` where nobody waits for it who could do without."""
-        with _translated(), self._breaker.watching(always=always):
-            async with asyncio.timeout(self._timeout_s):
-                yield
+        async with self._turns:
+            with _translated(), self._breaker.watching(always=always):
+                async with answered_within(self._timeout_s):
+                    yield
 
 
 @contextmanager

@@ -8,7 +8,6 @@ A document of the collection `results`: `_id` (the job's id), `record` (the reco
 job which has begun and is not terminal has `attempt` too, and gives way to any later one.
 """
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -24,6 +23,7 @@ from common.errors import StoreUnavailable
 from common.jobs import Record
 from common.lifecycle import CannotStart
 from common.settings import StoreSettings
+from common.timeouts import answered_within
 
 DEFAULT_DATABASE = "gpt_jobs"
 COLLECTION = "results"
@@ -110,6 +110,11 @@ class Store:
             written = await self._results.replace_one(of, document)
         return written.matched_count == 1
 
+    @property
+    def is_away(self) -> bool:
+        """Whether it has not answered for some time, and is not only slow."""
+        return self._breaker.is_away
+
     async def ping(self) -> None:
         """Return if the store answers; raises StoreUnavailable. Always asks, also one that counts as away."""
         async with self._deadline(always=True):
@@ -127,7 +132,7 @@ class Store:
     async def _deadline(self, *, always: bool = False) -> AsyncIterator[None]:
         try:
             with self._breaker.watching(always=always):
-                async with asyncio.timeout(self._timeout_s):
+                async with answered_within(self._timeout_s):
                     yield
         except (PyMongoError, OSError, TimeoutError, Away) as error:
             raise StoreUnavailable from error

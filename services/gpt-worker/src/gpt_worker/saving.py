@@ -67,6 +67,9 @@ class Saving:
             try:
                 saved = await self._store.save(lasting, self._settings.known_by_id_until(record))
             except StoreUnavailable:
+                if not (self._store.is_away or self._is_ending):
+                    # Slow only: should the cache be slow too, a poll would be told what the store knows.
+                    raise
                 return await self._save_without_store(lasting)
             self._only_here.discard(record.id)
             return Saved(saved, is_in_store=True)

@@ -1,0 +1,39 @@
+"""A timeout that does not blame a server for what this process was too busy to hear."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+#: Seconds by which the event loop may be late without being called busy; also the time that it then gets to catch up.
+_LATE_S = 0.05
+#: A loop that is busy for ever must not make the wait endless: at most so many times as long as asked.
+_AT_MOST = 4
+
+
+@asynccontextmanager
+async def answered_within(timeout_s: float) -> AsyncIterator[None]:
+    """Raise TimeoutError if the block lasts longer than `timeout_s` seconds.
+
+    An event loop that was busy with something else finds the answer and the end of the time at once, and
+    `asyncio.timeout` would say that there is none. Here what has arrived is read first.
+    """
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    alarms: list[asyncio.TimerHandle] = []
+    async with asyncio.timeout(None) as clock:
+
+        def ring_at(due: float) -> None:
+            alarms.append(loop.call_at(due, ring, due))
+
+        def ring(due: float) -> None:
+            now = loop.time()
+            if now - due > _LATE_S and now - began < _AT_MOST * timeout_s:
+                ring_at(now + _LATE_S)
+            else:
+                clock.reschedule(now)
+
+        ring_at(began + timeout_s)
+        try:
+            yield
+        finally:
+            alarms[-1].cancel()
