@@ -113,9 +113,9 @@ def test_the_table_of_outcomes_is_the_one_in_the_code() -> None:
     yes = {True: "yes", False: "–"}
     assert told == {
         outcome: [
+            action.send_to.value if action.send_to else "–",
             yes[action.save],
             yes[action.reply],
-            action.send_to.value if action.send_to else "–",
             yes[action.release],
             "acknowledge" if action.then is Then.ACKNOWLEDGE else "give back",
         ]

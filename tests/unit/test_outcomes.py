@@ -4,29 +4,29 @@ import pytest
 
 from gpt_worker.outcomes import ACTIONS, Destination, Outcome, Then
 
-#   outcome             save   reply  send_to  release  then
+#   outcome             send_to  save   reply  release  then
 TABLE = """
-    completed           save   reply  -        -        acknowledge
-    failed              save   reply  -        -        acknowledge
-    deadline_exceeded   save   reply  -        -        acknowledge
-    exhausted           save   reply  dead     -        acknowledge
-    invalid             save   reply  dead     -        acknowledge
-    already_finished    save   reply  -        -        acknowledge
-    withdrawn           -      -      -        -        acknowledge
-    leased              -      -      wait     -        acknowledge
-    early               -      -      wait     -        acknowledge
-    transient           -      -      wait     release  acknowledge
-    postponed           -      -      wait     release  acknowledge
-    renewed             -      -      jobs     -        acknowledge
-    interrupted         -      -      -        release  give_back
-    broken              save   reply  dead     -        acknowledge
+    completed           -        save   reply  -        acknowledge
+    failed              -        save   reply  -        acknowledge
+    deadline_exceeded   -        save   reply  -        acknowledge
+    exhausted           dead     save   reply  -        acknowledge
+    invalid             dead     save   reply  -        acknowledge
+    already_finished    -        save   reply  -        acknowledge
+    withdrawn           -        -      -      -        acknowledge
+    leased              wait     -      -      -        acknowledge
+    early               wait     -      -      -        acknowledge
+    transient           wait     -      -      release  acknowledge
+    postponed           wait     -      -      release  acknowledge
+    renewed             jobs     -      -      -        acknowledge
+    interrupted         -        -      -      release  give_back
+    broken              dead     save   reply  -        acknowledge
 """
 ROWS = [line.split() for line in TABLE.strip().splitlines()]
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0])
 def test_what_is_done(row: list[str]) -> None:
-    outcome, save, reply, send_to, release, then = row
+    outcome, send_to, save, reply, release, then = row
     action = ACTIONS[Outcome(outcome)]
     assert action.save == (save == "save")
     assert action.reply == (reply == "reply")
