@@ -165,6 +165,22 @@ async def test_a_job_is_never_told_to_have_gone_back_when_the_cache_loses_its_me
     assert heard == [QUEUED, RUNS, RUNS, COMPLETED, COMPLETED]
 
 
+async def test_an_end_in_the_store_is_told_though_the_emptied_cache_is_just_told_that_the_job_runs(
+    cache: Cache, store: Store, new_lookup: NewLookup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of = IDS.mint()
+    await put_into_store(store, "completed", of)
+    find = store.find
+
+    async def find_slowly(job_id: str) -> Record | None:
+        found = await find(job_id)
+        await put_into_cache(cache, "in_progress", of)
+        return found
+
+    monkeypatch.setattr(store, "find", find_slowly)
+    assert await told(await new_lookup("miss", "completed"), of) == COMPLETED
+
+
 async def forget(cache: Cache, of: str) -> None:
     """As a server does that was started anew and empty."""
     await cache._redis.delete(cache._job(of))

@@ -121,9 +121,13 @@ class Soak:
         healing.all.append(everything)
 
     async def _report(self) -> None:
+        told = 0
         while True:
             await asyncio.sleep(PROGRESS_EVERY_S)
             ledger = self._ledger
+            for problem in ledger.problems[told:]:
+                say(f"! {problem.kind}: {problem.text}")
+            told = len(ledger.problems)
             say(
                 f"{self._clock()}  {ledger.accepted_count} accepted, {len(ledger.open_jobs())} open, "
                 f"{len(ledger.problems)} problems; {self._now}"
@@ -162,11 +166,11 @@ async def soak(options: Options, servers: Servers, home: Path) -> int:
 
 def healing_table(healings: dict[str, Healing]) -> str:
     """One line for each kind of fault, with the longest time of each."""
-    lines = [f"{'time to heal (s), the longest':<34} {'times':>5} {'a new job':>10} {'all jobs':>10}"]
+    lines = [f"{'time to heal (s), the longest':<42} {'times':>5} {'a new job':>10} {'all jobs':>10}"]
     for name, healing in sorted(healings.items()):
         if healing.all:
             longest = f"{max(healing.first):>10.1f} {max(healing.all):>10.1f}"
-            lines.append(f"{name:<34} {len(healing.all):>5} {longest}")
+            lines.append(f"{name:<42} {len(healing.all):>5} {longest}")
     return "\n".join(lines)
 
 

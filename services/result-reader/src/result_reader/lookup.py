@@ -99,7 +99,10 @@ class Lookup:
             ttl_s = min(left_s, self._cache_ttl_s) if record.is_terminal else left_s
             # Over nothing only: what the store knew may be a failure that has begun anew meanwhile.
             if not await self._cache.advance(record, ttl_s, over_nothing=True):
-                return await self._cache.get(record.id) or record.encoded()
+                cached = await self._cache.get(record.id)
+                # A worker may just have told an emptied cache that the job runs, and have it ended all the same.
+                if cached is not None and (cached.is_terminal or not record.is_terminal):
+                    return cached
         except CacheUnavailable:
             log.debug("cache_not_refilled", job_id=record.id)
         return record.encoded()
