@@ -104,3 +104,23 @@ async def test_a_worker_that_has_saved_its_answer_ends_well_though_it_could_not_
     await eventually(lambda: '"already_finished"' in following.logged(), 30)
     assert await client.result(record["id"]) == result
     assert len(stub.calls) == 1
+
+
+async def test_a_worker_that_has_begun_nothing_gives_it_back_and_ends_at_once(
+    deployment: Deployment, stub: ModelStub, records_servers: tuple[Process, Process], http: ClientSession
+) -> None:
+    client = Client(http, deployment.gateway(), deployment.reader(**SETTINGS))
+    worker = deployment.worker(MAX_ATTEMPTS="1", **SETTINGS)
+    redis, _ = records_servers
+    await asyncio.to_thread(redis.stop)
+    record = await client.submit(msg="hello")
+    await eventually(lambda: "waiting_for_server" in worker.logged())
+
+    worker.process.signal(signal.SIGTERM)
+    assert await asyncio.to_thread(worker.process.wait, 30) == 0
+    await asyncio.to_thread(redis.start)
+    deployment.worker(MAX_ATTEMPTS="1", **SETTINGS)
+
+    result = await client.result(record["id"])
+    assert (result["status"], result["attempt"]) == ("completed", 1)
+    assert len(stub.calls) == 1

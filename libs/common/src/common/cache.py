@@ -40,6 +40,7 @@ TERMINAL_RANK = 2
 RANK = {Status.QUEUED: 0, Status.IN_PROGRESS: 1} | dict.fromkeys(TERMINAL, TERMINAL_RANK)
 
 _CONNECTIONS = 16
+_SLOW_BYTES_PER_S = 1_000_000
 
 #: Seconds that a worker counts as living after its last sign of life.
 WORKER_TTL_S = 15
@@ -272,7 +273,7 @@ class Cache:
             *(RANK[record.status], record.encode(), _milliseconds(ttl_s)),
             *(self._channel, record.id, int(over_nothing), message, _now()),
         ]
-        async with self._deadline():
+        async with self._deadline(size=sum(len(part) for part in arguments if isinstance(part, bytes))):
             return bool(
                 await self._advance(keys=[self._job(record.id), self._waiting, self._running], args=arguments)
             )
@@ -300,11 +301,14 @@ class Cache:
         return f"{self._prefix}finished"
 
     @asynccontextmanager
-    async def _deadline(self, *, always: bool = False) -> AsyncIterator[None]:
-        """One exchange with the server. It is made `always` where nobody waits for it who could do without."""
+    async def _deadline(self, *, always: bool = False, size: int = 0) -> AsyncIterator[None]:
+        """One exchange with the server. It is made `always` where nobody waits for it who could do without.
+
+        It may last longer by what `size` bytes take on a slow network.
+        """
         async with self._turns:
             with _translated(), self._breaker.watching(always=always):
-                async with answered_within(self._timeout_s):
+                async with answered_within(self._timeout_s + size / _SLOW_BYTES_PER_S):
                     yield
 
 

@@ -152,8 +152,10 @@ def _answer_of(completion: ChatCompletion, asked_model: str) -> Answer:
         usage: Any = completion.usage
     except (AttributeError, IndexError, TypeError) as error:
         raise UpstreamFailure(Failure.MALFORMED_ANSWER) from error
-    if not isinstance(text, str) or len(text) > MAX_OUTPUT_CHARS:
+    if not isinstance(text, str):
         raise UpstreamFailure(Failure.MALFORMED_ANSWER)
+    if len(text) > MAX_OUTPUT_CHARS:
+        raise UpstreamFailure(Failure.OVERSIZED_ANSWER)
     return Answer(_whole(text), model if isinstance(model, str) and model else asked_model, _usage_of(usage))
 
 

@@ -40,7 +40,12 @@ class Consumer:
         task.add_done_callback(self._let_go)
 
     async def finish(self, timeout_s: float, at_once: asyncio.Event) -> None:
-        """Wait until everything in hand is finished, for `timeout_s` seconds at most, or until told `at_once`."""
+        """Wait until everything that has begun is finished, for `timeout_s` seconds at most, or until told `at_once`.
+
+        What has not begun is given back before: another worker can have it at once.
+        """
+        for task in self._tasks - self._settling - self._processing.attempting:
+            task.cancel()
         if not self._tasks:
             return
         log.info("draining", jobs=len(self._tasks), timeout_s=timeout_s)

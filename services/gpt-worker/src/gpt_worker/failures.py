@@ -16,6 +16,7 @@ class Failure(StrEnum):
     CONNECTION = "connection"
     TIMEOUT = "timeout"
     MALFORMED_ANSWER = "malformed_answer"
+    OVERSIZED_ANSWER = "oversized_answer"
     REQUEST_REFUSED = "request_refused"
     KEY_REFUSED = "key_refused"
     CONTEXT_TOO_LONG = "context_too_long"
@@ -42,6 +43,8 @@ CLASSES: dict[Failure, Class] = {
     Failure.CONNECTION: Class(ErrorCode.UPSTREAM_UNAVAILABLE, is_transient=True),
     Failure.TIMEOUT: Class(ErrorCode.UPSTREAM_TIMEOUT, is_transient=True),
     Failure.MALFORMED_ANSWER: Class(ErrorCode.UPSTREAM_UNAVAILABLE, is_transient=True),
+    # It was paid for, and the next one would be as long.
+    Failure.OVERSIZED_ANSWER: Class(ErrorCode.UPSTREAM_UNAVAILABLE),
     Failure.REQUEST_REFUSED: Class(ErrorCode.UPSTREAM_REJECTED),
     Failure.KEY_REFUSED: Class(ErrorCode.UPSTREAM_REJECTED, blames_key=True),
     Failure.CONTEXT_TOO_LONG: Class(ErrorCode.CONTEXT_TOO_LONG),

@@ -91,7 +91,7 @@ class Result:
 
     `record` is the terminal record; `headers` are set on the message when it goes on to another queue, where it
     waits for `delay_s` seconds if that is a wait queue; `lease` is the one that was asked for, whether it was got
-    or not.
+    or not, and `was_attempted` says whether an attempt was begun under it.
     """
 
     outcome: Outcome
@@ -100,3 +100,4 @@ class Result:
     headers: Mapping[str, HeaderValue] = field(default_factory=dict)
     delay_s: float = 0
     lease: Lease | None = None
+    was_attempted: bool = False

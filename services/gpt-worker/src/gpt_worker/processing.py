@@ -7,6 +7,7 @@ import asyncio
 import math
 import time
 from dataclasses import replace
+from typing import Any
 
 import structlog
 
@@ -42,6 +43,8 @@ class Processing:
         self._beginning = Beginning(settings, cache, store)
         self._completion = completion
         self._reading = Reading(settings)
+        #: The tasks in which an attempt has begun.
+        self.attempting: set[asyncio.Task[Any] | None] = set()
 
     async def process(self, delivery: Delivery) -> Result:
         """What became of the delivery. Nothing is settled, but an attempt may have been made and paid for."""
@@ -58,7 +61,10 @@ class Processing:
         except Exception:
             log.exception("attempt_broke")
             result = self._gave_up(Outcome.BROKEN, job.record, ErrorCode.INTERNAL)
-        return replace(result, lease=lease)
+        task = asyncio.current_task()
+        was_attempted = task in self.attempting
+        self.attempting.discard(task)
+        return replace(result, lease=lease, was_attempted=was_attempted)
 
     async def _process(self, job: Job, lease: Lease, *, redelivered: bool) -> Result:
         taken = await self._take(job, lease)
@@ -115,6 +121,7 @@ class Processing:
 
     async def _attempt(self, job: Job, record: Record, attempt: int, lease: Lease) -> Result:
         """Call the model once, with the lease in hand."""
+        self.attempting.add(asyncio.current_task())
         model = job.options.model or self._settings.openai_model
         started = record.started(attempt, model)
         async with self._beginning.of(started) as has_begun:

@@ -21,7 +21,7 @@ log = structlog.get_logger()
 
 #: Seconds between two tries to bring what was kept into the store: the first, and the longest, pause.
 FIRST_PAUSE_S = 2
-LONGEST_PAUSE_S = 10
+LONGEST_PAUSE_S = 20
 
 
 @dataclass(frozen=True)

@@ -95,12 +95,11 @@ class Settlement:
         job_id, lease = result.job_id, result.lease
         if job_id is None or lease is None:
             return
-        was_attempted = result.outcome is not Outcome.POSTPONED
         # A wait queue may hold a message up to twice as long as asked.
         due_in_s = 2 * result.delay_s
 
         async def release() -> None:
-            await self._cache.release(job_id, lease, due_in_s, attempted=was_attempted)
+            await self._cache.release(job_id, lease, due_in_s, attempted=result.was_attempted)
 
         if not gives_up:
             await keep_trying(release)
