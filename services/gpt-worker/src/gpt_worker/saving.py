@@ -57,13 +57,14 @@ class Saving:
     async def save(self, record: Record, *, is_new: bool) -> Saved:
         """Store, then cache; the record that counts is the first one that was ever kept.
 
-        A new record can be read for RESULT_STORE_TTL_S seconds from when it is kept, however long that took.
+        A new record can be read for RESULT_STORE_TTL_S seconds from now. Every try is with the same bytes: a store
+        that stood still may yet carry out one that was given up, after clients have read another.
         While the store is away the cache is enough, and the caller has to `keep_for_later`; while both are away
         this does not return.
         """
+        lasting = record.lasting(self._settings.result_store_ttl_s) if is_new else record
 
         async def save() -> Saved:
-            lasting = record.lasting(self._settings.result_store_ttl_s) if is_new else record
             try:
                 saved = await self._store.save(lasting, self._settings.known_by_id_until(record))
             except StoreUnavailable:
