@@ -30,7 +30,7 @@ SETTINGS = {
     "JOB_TIMEOUT_S": "20",
     "MAX_ATTEMPTS": "12",
     "PREFETCH": "10",
-    "RESULT_CACHE_TTL_S": "30",
+    "RESULT_CACHE_TTL_S": "5",
     "OPENAI_MODEL": "stub-model",
     "PYTHONWARNINGS": "error",
 }
