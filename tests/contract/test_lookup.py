@@ -4,15 +4,17 @@ import time
 from collections.abc import Awaitable, Callable
 
 import pytest
+import redis.asyncio
 
 from common.cache import Cache
-from common.errors import ServiceError
+from common.errors import CacheUnavailable, ServiceError
 from common.ids import JobIds
 from common.jobs import Record, Status
 from common.store import Store
 from result_reader.lookup import Lookup
 from result_reader.settings import ReaderSettings
 from stack import ports
+from stack.process import Process
 from tests.contract.clients import NewCache, NewStore, completed, job_id, queued, with_status
 from tests.deployment import JOB_ID_KEY, Place
 
@@ -59,23 +61,26 @@ def new_lookup(place: Place, cache: Cache, store: Store, new_cache: NewCache, ne
     """Makes a lookup of a reader that cannot reach what is "away"."""
 
     async def _new_lookup(in_cache: str, in_store: str) -> Lookup:
-        settings = ReaderSettings.model_validate(
-            {
-                "redis_url": place.environment["REDIS_URL"],
-                "mongo_url": place.environment["MONGO_URL"],
-                "job_id_keys": JOB_ID_KEY,
-                "job_deadline_s": DEADLINE_S,
-            }
-        )
         nowhere = f"127.0.0.1:{ports.free_port()}"
         return Lookup(
-            settings,
+            settings_in(place),
             IDS,
             await new_cache(f"redis://{nowhere}/0") if in_cache == "away" else cache,
             await new_store(f"mongodb://{nowhere}/", timeout_s=0.2) if in_store == "away" else store,
         )
 
     return _new_lookup
+
+
+def settings_in(place: Place) -> ReaderSettings:
+    return ReaderSettings.model_validate(
+        {
+            "redis_url": place.environment["REDIS_URL"],
+            "mongo_url": place.environment["MONGO_URL"],
+            "job_id_keys": JOB_ID_KEY,
+            "job_deadline_s": DEADLINE_S,
+        }
+    )
 
 
 def overdue(of: str) -> Record:
@@ -179,6 +184,25 @@ async def test_an_end_in_the_store_is_told_though_the_emptied_cache_is_just_told
 
     monkeypatch.setattr(store, "find", find_slowly)
     assert await told(await new_lookup("miss", "completed"), of) == COMPLETED
+
+
+async def test_the_store_is_asked_too_once_the_subscription_broke_though_no_poll_has_met_an_absent_cache(
+    place: Place, new_cache: NewCache, store: Store, own_redis: Process
+) -> None:
+    """As when Redis crashes and is back at once, and has forgotten the last second of what was told."""
+    of, cache = IDS.mint(), await new_cache(own_redis.program.url)
+    await put_into_cache(cache, "in_progress", of)
+    await put_into_store(store, "completed", of)
+    lookup, announcements = Lookup(settings_in(place), IDS, cache, store), cache.finished_jobs()
+    await anext(announcements)
+    assert await told(lookup, of) == RUNS
+
+    async with redis.asyncio.Redis.from_url(own_redis.program.url) as server:
+        assert await server.client_kill_filter(_type="pubsub") == 1
+    with pytest.raises(CacheUnavailable):
+        await anext(announcements)
+
+    assert await told(lookup, of) == COMPLETED
 
 
 async def forget(cache: Cache, of: str) -> None:

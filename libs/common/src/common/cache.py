@@ -11,6 +11,7 @@ Under the prefix:
 """
 
 import asyncio
+import math
 import time
 import uuid
 from collections.abc import AsyncIterator, Iterator
@@ -110,6 +111,7 @@ class Cache:
         )
         self._breaker = Breaker("cache", (RedisConnectionError, RedisTimeoutError, OSError, TimeoutError))
         self._run_id: str | None = None
+        self._lost_at = -math.inf
         self._advance = self._redis.register_script(cache_scripts.ADVANCE)
         self._take = self._redis.register_script(cache_scripts.TAKE)
         self._release = self._redis.register_script(cache_scripts.RELEASE)
@@ -241,7 +243,7 @@ class Cache:
         Raises CacheUnavailable when the subscription is lost; what is announced before the next one is
         missed, so whoever waits must look for itself when it sees None.
         """
-        with _translated():
+        with self._translated():
             async with self._subscriber.pubsub() as subscription:
                 with self._breaker.watching(always=True):
                     async with asyncio.timeout(self._timeout_s):
@@ -262,6 +264,10 @@ class Cache:
                     pinged = False
                     if message["type"] == "message":
                         yield message["data"].decode()
+
+    def was_lost_within(self, seconds: float) -> bool:
+        """Whether a call failed or the subscription broke so lately: the cache may know less since then."""
+        return time.monotonic() - self._lost_at < seconds
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -307,20 +313,20 @@ class Cache:
         It may last longer by what `size` bytes take on a slow network.
         """
         async with self._turns:
-            with _translated(), self._breaker.watching(always=always):
+            with self._translated(), self._breaker.watching(always=always):
                 async with answered_within(self._timeout_s + size / _SLOW_BYTES_PER_S):
                     yield
 
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except DataError:
-        # Ours, not the server's: trying again would not help.
-        raise
-    except (RedisError, OSError, TimeoutError, Away) as error:
-        raise CacheUnavailable from error
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except DataError:
+            # Ours, not the server's: trying again would not help.
+            raise
+        except (RedisError, OSError, TimeoutError, Away) as error:
+            self._lost_at = time.monotonic()
+            raise CacheUnavailable from error
 
 
 def _now() -> int:

@@ -29,7 +29,6 @@ class Lookup:
         self._foreign_ids = settings.foreign_ids
         self._longest_deadline_s = settings.job_deadline_s
         self._cache_ttl_s = settings.result_cache_ttl_s
-        self._behind_until = 0.0
 
     async def find(self, job_id: str, client: str) -> EncodedRecord:
         """The record's JSON.
@@ -45,12 +44,11 @@ class Lookup:
             cached = await self._cache.get(job_id)
         except CacheUnavailable as unavailable:
             log.debug("cache_passed_over", job_id=job_id)
-            self._behind_until = time.monotonic() + BEHIND_S
             # What seems to be gone may be one that only the cache knows.
             return (await self._beyond_the_cache(job_id, minted_at, unavailable)).encoded()
         if cached is not None:
             metrics.LOOKUPS.labels("cache").inc()
-            is_behind = not cached.is_terminal and time.monotonic() < self._behind_until
+            is_behind = not cached.is_terminal and self._cache.was_lost_within(BEHIND_S)
             return await self._not_behind(job_id, cached) if is_behind else cached
         return await self._refill(await self._beyond_the_cache(job_id, minted_at))
 
