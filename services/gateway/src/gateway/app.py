@@ -12,6 +12,7 @@ from common.cache import Cache
 from common.ids import JobIds
 from common.lifecycle import Stop, background
 from common.templates import Templates
+from common.upkeep import Upkeep
 from common.web import admin_application, application, serving
 from gateway.acceptance import Acceptance
 from gateway.admission import Admission
@@ -24,21 +25,26 @@ log = structlog.get_logger()
 
 async def serve(settings: GatewaySettings) -> None:
     """Serve until told to stop; then finish the requests in hand."""
-    stop = Stop()
+    stop, upkeep = Stop(), Upkeep()
     warn_if_unsafe(settings)
     ids = JobIds([key.get_secret_value() for key in settings.job_id_keys])
     async with aclosing(Broker(settings, "gateway")) as broker, aclosing(Cache(settings)) as cache:
         admission = Admission(settings.max_queue_depth)
         acceptance = Acceptance(ids, Templates.load(), admission, cache, broker)
-        admin = admin_application(stop.asked, needed={"broker": broker.check}, useful={"cache": cache.ping})
+        admin = admin_application(
+            stop.asked,
+            needed={"broker": broker.check},
+            useful={"cache": cache.ping},
+            watchdogs={"tasks": upkeep.is_well},
+        )
         public = application(Handlers(settings, acceptance).routes())
         async with (
             serving(admin, settings.http_host, settings.admin_port, 1),
-            background(
-                broker.connect(),
-                queue_depth.sample(broker),
-                admission.watch(partial(queue_depth.ask, broker, broker.topology.queue)),
-                keep_recovering(broker, cache, settings.recovery_grace_s),
+            background(broker.connect()),
+            upkeep.of(
+                depths=partial(queue_depth.sample, broker),
+                admission=partial(admission.watch, partial(queue_depth.ask, broker, broker.topology.queue)),
+                recovery=partial(keep_recovering, broker, cache, settings.recovery_grace_s),
             ),
             serving(public, settings.http_host, settings.http_port, settings.longest_answer_s + 5),
         ):

@@ -2,6 +2,7 @@
 
 import sys
 from contextlib import aclosing
+from functools import partial
 
 import structlog
 
@@ -11,6 +12,7 @@ from common.cache import Cache
 from common.errors import CacheUnavailable
 from common.lifecycle import Stop, background
 from common.store import Store
+from common.upkeep import Upkeep
 from common.web import admin_application, serving
 from gpt_worker.completion import Completion
 from gpt_worker.consumer import Consumer
@@ -29,7 +31,7 @@ async def serve(settings: WorkerSettings) -> None:
 
     The process ends with 1 if an answer could be kept nowhere.
     """
-    stop = Stop()
+    stop, upkeep = Stop(), Upkeep()
     in_hand = InHand()
     async with (
         aclosing(Broker(settings, "gpt-worker")) as broker,
@@ -44,13 +46,13 @@ async def serve(settings: WorkerSettings) -> None:
         admin = admin_application(
             stop.asked,
             needed={"broker": broker.check_consuming, "cache": cache.ping, "store": store.ping},
-            watchdogs={"consumer": broker.is_alive},
+            watchdogs={"consumer": broker.is_alive, "tasks": upkeep.is_well},
         )
         async with (
             serving(admin, settings.http_host, settings.admin_port, 1),
-            background(in_hand.show_life(cache), queue_depth.sample(broker)),
+            upkeep.of(life=partial(in_hand.show_life, cache), depths=partial(queue_depth.sample, broker)),
         ):
-            async with background(_begin(settings, broker, cache, store, consumer), broker.watch()):
+            async with background(_begin(settings, broker, cache, store, consumer)), upkeep.of(watch=broker.watch):
                 await stop.asked.wait()
             log.info("stopping")
             await broker.stop_consuming()

@@ -8,8 +8,9 @@ from aiohttp import web
 from common.auth import Clients, warn_if_unsafe
 from common.cache import Cache
 from common.ids import JobIds
-from common.lifecycle import Stop, background
+from common.lifecycle import Stop
 from common.store import Store
+from common.upkeep import Upkeep
 from common.web import admin_application, application, serving
 from result_reader.handlers import Handlers
 from result_reader.lookup import Lookup
@@ -25,7 +26,7 @@ SHUTDOWN_S = 10
 
 async def serve(settings: ReaderSettings) -> None:
     """Serve until told to stop; then answer the requests in hand."""
-    stop = Stop()
+    stop, upkeep = Stop(), Upkeep()
     warn_if_unsafe(settings)
     ids = JobIds([key.get_secret_value() for key in settings.job_id_keys])
     async with aclosing(Cache(settings)) as cache, aclosing(Store(settings)) as store:
@@ -35,7 +36,7 @@ async def serve(settings: ReaderSettings) -> None:
         admin = admin_application(
             stop.asked,
             useful={"cache": cache.ping, "store": store.ping},
-            watchdogs={"subscription": waiting.is_well},
+            watchdogs={"subscription": waiting.is_well, "tasks": upkeep.is_well},
         )
         public = application(Handlers(clients, lookup, waiting).routes() + PredictQuery(clients, lookup).routes())
 
@@ -45,7 +46,7 @@ async def serve(settings: ReaderSettings) -> None:
         public.on_shutdown.append(answer_held_requests)
         async with (
             serving(admin, settings.http_host, settings.admin_port, 1),
-            background(waiting.listen()),
+            upkeep.of(announcements=waiting.listen),
             serving(public, settings.http_host, settings.http_port, SHUTDOWN_S),
         ):
             log.info("started", port=settings.http_port, admin_port=settings.admin_port)
