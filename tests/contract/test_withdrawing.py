@@ -37,7 +37,7 @@ async def test_a_withdrawal_ends(cache: Cache) -> None:
     await eventually(ended)
 
 
-@pytest.mark.parametrize("status", [Status.IN_PROGRESS, *TERMINAL])
+@pytest.mark.parametrize("status", [Status.IN_PROGRESS, *sorted(TERMINAL)])
 async def test_what_a_worker_has_written_cannot_be_withdrawn(cache: Cache, status: Status) -> None:
     record = with_status(queued(), status)
     await cache.advance(record, 60)

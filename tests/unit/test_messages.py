@@ -110,7 +110,7 @@ def test_an_id_in_the_body_wins_over_the_messages_own() -> None:
     assert read({"reqId": "17", "msg": "hello"}, message_id="18").job_id == "17"
 
 
-@pytest.mark.parametrize("job_id", ["a", "A.b_c-d:e", "0", "x" * 128, MINTED])
+@pytest.mark.parametrize("job_id", ["a", "A.b_c-d:e", "0", "x" * 128, pytest.param(MINTED, id="minted")])
 def test_ids_that_a_publisher_may_bring(job_id: str) -> None:
     assert read({"id": job_id, "reqId": job_id, "msg": "hello"}).job_id == job_id
 
