@@ -111,7 +111,7 @@ class Cache:
         )
         self._breaker = Breaker("cache", (RedisConnectionError, RedisTimeoutError, OSError, TimeoutError))
         self._run_id: str | None = None
-        self._lost_at = -math.inf
+        self._cut_off_at = -math.inf
         self._advance = self._redis.register_script(cache_scripts.ADVANCE)
         self._take = self._redis.register_script(cache_scripts.TAKE)
         self._release = self._redis.register_script(cache_scripts.RELEASE)
@@ -265,9 +265,9 @@ class Cache:
                     if message["type"] == "message":
                         yield message["data"].decode()
 
-    def was_lost_within(self, seconds: float) -> bool:
-        """Whether a call failed or the subscription broke so lately: the cache may know less since then."""
-        return time.monotonic() - self._lost_at < seconds
+    def was_cut_off_within(self, seconds: float) -> bool:
+        """Whether a connection broke so lately, the subscription's too: the cache may know less since then."""
+        return time.monotonic() - self._cut_off_at < seconds
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -324,8 +324,11 @@ class Cache:
         except DataError:
             # Ours, not the server's: trying again would not help.
             raise
-        except (RedisError, OSError, TimeoutError, Away) as error:
-            self._lost_at = time.monotonic()
+        except (RedisTimeoutError, TimeoutError, Away) as error:
+            raise CacheUnavailable from error
+        except (RedisError, OSError) as error:
+            if isinstance(error, RedisConnectionError | OSError):
+                self._cut_off_at = time.monotonic()
             raise CacheUnavailable from error
 
 

@@ -1,5 +1,6 @@
 """Finds the truth about a job: by its id alone where that is enough, then the cache, then the store."""
 
+import math
 import time
 from contextlib import suppress
 
@@ -29,6 +30,7 @@ class Lookup:
         self._foreign_ids = settings.foreign_ids
         self._longest_deadline_s = settings.job_deadline_s
         self._cache_ttl_s = settings.result_cache_ttl_s
+        self._passed_over_at = -math.inf
 
     async def find(self, job_id: str, client: str) -> EncodedRecord:
         """The record's JSON.
@@ -44,16 +46,19 @@ class Lookup:
             cached = await self._cache.get(job_id)
         except CacheUnavailable as unavailable:
             log.debug("cache_passed_over", job_id=job_id)
+            self._passed_over_at = time.monotonic()
             # What seems to be gone may be one that only the cache knows.
             return (await self._beyond_the_cache(job_id, minted_at, unavailable)).encoded()
         if cached is not None:
             metrics.LOOKUPS.labels("cache").inc()
-            is_behind = not cached.is_terminal and self._cache.was_lost_within(BEHIND_S)
-            return await self._not_behind(job_id, cached) if is_behind else cached
+            return cached if cached.is_terminal else await self._not_behind(job_id, cached)
         return await self._refill(await self._beyond_the_cache(job_id, minted_at))
 
     async def _not_behind(self, job_id: str, cached: EncodedRecord) -> EncodedRecord:
-        """The job's end if the store knows it, which a poll may have told while the cache was away."""
+        """The job's end if the store knows it and the cache may not, which a poll may have told meanwhile."""
+        was_passed_over = time.monotonic() - self._passed_over_at < BEHIND_S
+        if not (was_passed_over or self._cache.was_cut_off_within(BEHIND_S)):
+            return cached
         with suppress(StoreUnavailable):
             record = await self._store.find(job_id)
             if record is not None and record.is_terminal and record.expires_at > time.time():
