@@ -96,8 +96,8 @@ async def test_a_job_whose_confirm_is_late_is_accepted_if_a_worker_has_it(
     assert len(stub.calls) == 1
 
 
-async def test_broker_and_cache_that_are_silent_are_told_in_time(
-    deployment: Deployment, http: ClientSession, lines: Lines
+async def test_broker_and_cache_that_are_silent_are_told_in_time_and_jobs_are_withdrawn_once_the_cache_is_back(
+    deployment: Deployment, stub: ModelStub, application: Application, http: ClientSession, lines: Lines
 ) -> None:
     gateway = await lines.gateway(deployment)
     client = Client(http, gateway, deployment.reader())
@@ -109,6 +109,16 @@ async def test_broker_and_cache_that_are_silent_are_told_in_time(
     for answer in answers:
         assert_unavailable(answer)
     assert gateway.logged().count('"job_not_withdrawn"') == 20
+
+    await lines.to_cache.heal()
+    await eventually(lambda: withdrawn_are(deployment.place, 20))
+    await lines.to_broker.heal()
+    await eventually(lambda: depth_is(application, 20))
+    worker = deployment.worker()
+    record = await client.submit(msg="after")
+    assert (await client.result(record["id"]))["status"] == "completed"
+    assert await worker.metric(http, "gpt_jobs_deliveries_total", outcome="withdrawn") == 20
+    assert len(stub.calls) == 1
 
 
 async def test_a_queue_that_refuses_is_told_and_its_job_is_withdrawn(
@@ -191,3 +201,10 @@ async def recorded(place: Place) -> list[str]:
     prefix = f"{place.environment['REDIS_PREFIX']}job:"
     async with redis.asyncio.Redis.from_url(place.environment["REDIS_URL"], decode_responses=True) as client:
         return [str(key).removeprefix(prefix) for key in await client.keys(f"{prefix}*")]
+
+
+async def withdrawn_are(place: Place, count: int) -> bool:
+    ids = await recorded(place)
+    async with redis.asyncio.Redis.from_url(place.environment["REDIS_URL"], decode_responses=True) as client:
+        found = [await client.hgetall(f"{place.environment['REDIS_PREFIX']}job:{job_id}") for job_id in ids]
+    return sum(job == {"rank": "2"} for job in found) == count

@@ -15,6 +15,7 @@ from common.messages import Message
 from common.prompts import JobRequest
 from common.templates import Templates
 from gateway.admission import Admission
+from gateway.withdrawals import Withdrawals
 
 log = structlog.get_logger()
 
@@ -31,10 +32,19 @@ class Origin:
 class Acceptance:
     """Turns a valid request into a job."""
 
-    def __init__(self, ids: JobIds, templates: Templates, admission: Admission, cache: Cache, broker: Broker) -> None:
+    def __init__(
+        self,
+        ids: JobIds,
+        templates: Templates,
+        admission: Admission,
+        withdrawals: Withdrawals,
+        cache: Cache,
+        broker: Broker,
+    ) -> None:
         self._ids = ids
         self._templates = templates
         self._admission = admission
+        self._withdrawals = withdrawals
         self._cache = cache
         self._broker = broker
 
@@ -60,7 +70,7 @@ class Acceptance:
         try:
             await self._broker.publish_job(message)
         except BrokerUnavailable:
-            if await self._withdraw(record.id, ttl_s):
+            if await self._withdrawals.withdraw(record.id, ttl_s):
                 raise
             # A worker has the job, so the broker has the message: only the confirm was lost.
             log.warning("job_taken_unconfirmed")
@@ -71,14 +81,6 @@ class Acceptance:
             await self._cache.mark(record, ttl_s, messages.pack(message))
         except CacheUnavailable:
             log.warning("job_not_recorded")
-
-    async def _withdraw(self, job_id: str, ttl_s: float) -> bool:
-        """Say whether the job is to be forgotten. Without a cache it may yet run, under an id that nobody knows."""
-        try:
-            return await self._cache.withdraw(job_id, ttl_s)
-        except CacheUnavailable:
-            log.warning("job_not_withdrawn")
-            return True
 
 
 def _message(record: Record, body: bytes, now: float, origin: Origin) -> Message:

@@ -19,6 +19,7 @@ from gateway.admission import Admission
 from gateway.handlers import Handlers
 from gateway.recovery import keep_recovering
 from gateway.settings import GatewaySettings
+from gateway.withdrawals import Withdrawals
 
 log = structlog.get_logger()
 
@@ -30,7 +31,8 @@ async def serve(settings: GatewaySettings) -> None:
     ids = JobIds([key.get_secret_value() for key in settings.job_id_keys])
     async with aclosing(Broker(settings, "gateway")) as broker, aclosing(Cache(settings)) as cache:
         admission = Admission(settings.max_queue_depth)
-        acceptance = Acceptance(ids, Templates.load(), admission, cache, broker)
+        withdrawals = Withdrawals(cache)
+        acceptance = Acceptance(ids, Templates.load(), admission, withdrawals, cache, broker)
         admin = admin_application(
             stop.asked,
             needed={"broker": broker.check},
@@ -44,6 +46,7 @@ async def serve(settings: GatewaySettings) -> None:
             upkeep.of(
                 depths=partial(queue_depth.sample, broker),
                 admission=partial(admission.watch, partial(queue_depth.ask, broker, broker.topology.queue)),
+                withdrawals=withdrawals.catch_up,
                 recovery=partial(keep_recovering, broker, cache, settings.recovery_grace_s),
             ),
             serving(public, settings.http_host, settings.http_port, settings.longest_answer_s + 5),
