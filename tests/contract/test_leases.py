@@ -71,9 +71,12 @@ async def test_a_dead_workers_lease_is_void(cache: Cache) -> None:
     assert (taken.claim, taken.attempt) == (Claim.TAKEN, 2)
 
 
-async def test_the_lease_of_a_worker_that_never_showed_life_is_void(cache: Cache) -> None:
+async def test_to_take_a_lease_is_a_sign_of_life(cache: Cache) -> None:
+    """The last one may have lapsed while the cache stood still, and who comes second must not find the lease void."""
     job = job_id()
     await cache.take(job, Lease("a", "1"), 0, 60)
+    assert (await cache.take(job, Lease("b", "1"), 0, 60)).claim is Claim.LEASED
+    await cache.show_death("a")
     assert (await cache.take(job, Lease("b", "1"), 0, 60)).claim is Claim.TAKEN
 
 
@@ -207,3 +210,10 @@ async def test_a_sign_of_life_tells_whether_the_cache_has_forgotten_the_last_one
     await cache.show_death("a")
     assert not await cache.show_life("a")
     assert await cache.show_life("a")
+
+
+async def test_a_lease_that_was_taken_since_does_not_hide_that_the_cache_has_forgotten(cache: Cache) -> None:
+    await cache.show_life("a")
+    await cache.show_death("a")
+    await cache.take(job_id(), Lease("a", "1"), 0, 60)
+    assert not await cache.show_life("a")

@@ -45,6 +45,7 @@ _SLOW_BYTES_PER_S = 1_000_000
 
 #: Seconds that a worker counts as living after its last sign of life.
 WORKER_TTL_S = 15
+_LIVES = b"1"
 
 # Seconds without an announcement after which the subscription is asked whether it still lives, and by which it
 # must have answered.
@@ -184,7 +185,7 @@ class Cache:
         arguments: list[bytes | str | int] = [
             *(lease.worker, lease.token),
             *(self._worker(""), attempts_before, _milliseconds(ttl_s)),
-            *(job_id, instead_of or "", _now()),
+            *(job_id, instead_of or "", _now(), _milliseconds(WORKER_TTL_S)),
         ]
         keys = [self._job(job_id), self._waiting, self._running, self._horizon]
         async with self._deadline():
@@ -220,12 +221,12 @@ class Cache:
         Says whether the cache still has its memory: false if it was started anew or emptied since the last sign.
         """
         async with self._deadline(always=True), self._redis.pipeline(transaction=False) as pipeline:
-            pipeline.set(self._worker(owner), b"1", px=_milliseconds(WORKER_TTL_S), get=True)
+            pipeline.set(self._worker(owner), _LIVES, px=_milliseconds(WORKER_TTL_S), get=True)
             pipeline.info("server")
             known, server = await pipeline.execute()
         is_first, is_same = self._run_id is None, self._run_id == server.get("run_id")
         self._run_id = server.get("run_id")
-        return is_first or (known is not None and is_same)
+        return is_first or (known == _LIVES and is_same)
 
     async def show_death(self, owner: str) -> None:
         """Make the worker's leases void at once."""

@@ -33,12 +33,15 @@ return 1
 # the owner may name a token that it does not have in its hands, and so take over from itself. A first attempt
 # moves the horizon; what a dead worker had comes back before what waits, and says nothing about it. What comes
 # before it is due says nothing about the future either.
+# To take is a sign of life, or a lease would be void from the first if the cache was away for longer than such a sign
+# lasts. It has another value than those that tell whether the cache still has its memory.
 # KEYS: job, waiting, running, horizon. ARGV: owner, token, prefix of the workers' keys, attempts known
-# from elsewhere, milliseconds to live, id, token to take over or '', now.
+# from elsewhere, milliseconds to live, id, token to take over or '', now, milliseconds that a sign of life lasts.
 # Returns {what, record or false, attempt, token that holds the lease or false}.
 TAKE = """
 local job = redis.call('HMGET', KEYS[1], 'rank', 'record', 'owner', 'attempts', 'token')
 if tonumber(job[1] or '-1') >= 2 then return {job[2] and 'finished' or 'withdrawn', job[2], 0, false} end
+redis.call('SET', ARGV[3] .. ARGV[1], 'takes', 'NX', 'PX', ARGV[9])
 local known = tonumber(ARGV[4])
 if job[3] == ARGV[1] and job[5] == ARGV[2] then
   local attempt = math.max(tonumber(job[4]), known + 1)

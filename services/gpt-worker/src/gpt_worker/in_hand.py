@@ -16,6 +16,8 @@ log = structlog.get_logger()
 #: Seconds for which a finished job is remembered: what a cache that crashes may forget of what it was told.
 REMEMBERED_S = 30
 MOST_REMEMBERED = 1000
+#: Seconds after which a sign of life that could not be given is tried again.
+AGAIN_S = 0.5
 
 
 class InHand:
@@ -62,7 +64,10 @@ class InHand:
                     is_told = True
             except CacheUnavailable:
                 log.warning("sign_of_life_not_renewed")
-            await asyncio.sleep(WORKER_TTL_S / 3)
+                # Soon again: from the moment when the cache is back until then, others find the leases void.
+                await asyncio.sleep(AGAIN_S)
+            else:
+                await asyncio.sleep(WORKER_TTL_S / 3)
 
     async def _tell_again(self, cache: Cache) -> None:
         """Write what a cache that was started anew, or emptied, may not know any more."""
