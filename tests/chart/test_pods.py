@@ -128,7 +128,6 @@ def test_nothing_overlays_something() -> None:
         "preStopSeconds": 0,
         "priorityClassName": "",
         "spreadOver": [],
-        "settings": {"LOG_LEVEL": None},
     }
     documents = render({"defaults": something, "worker": nothing, "settings": {"MAX_QUEUE_DEPTH": None}})
     spec = pod(documents, "gpt-worker")
