@@ -13,10 +13,12 @@ from pika.exceptions import NackError
 from pydantic import SecretStr
 from yarl import URL
 
+from common.messages import Message
 from gpt_worker.broker_policy import PolicySettings, Refused, set_policy
 from stack import ports, servers
 from stack.process import Process
 from tests.deployment import Place
+from tests.integration.broker_clients import NewBroker
 from tests.waiting import eventually
 
 MAX_LENGTH = 3
@@ -141,3 +143,11 @@ def test_the_command_says_what_it_has_set(settings: PolicySettings) -> None:
     assert settings.amqp_queue in done.stdout
     # RabbitMQ 3.10 has no such policy.
     assert "consumer-timeout=2100000" in done.stdout or "consumer-timeout" in done.stderr
+
+
+async def test_the_services_declare_the_queue_as_before(settings: PolicySettings, new_broker: NewBroker) -> None:
+    await set_policy(settings)
+    broker = await new_broker(settings.amqp_url.get_secret_value())
+    await broker.connect()
+    await broker.publish_job(Message(b"a job"))
+    assert await broker.depth(settings.amqp_queue) == 1
