@@ -86,5 +86,6 @@ if [ -z "${PYTHON_IMAGE:-}" ]; then
 fi
 exec 9>&-
 # The certificates of this machine, where a proxy has its own: mounted while an image is built, and not copied.
-export BUILDER=${BUILDER:-buildah} BUILD_OPTIONS=${BUILD_OPTIONS:---layers --volume $certificates:$certificates:ro}
+trusted="--volume $certificates:$certificates:ro --build-arg PIP_CERT=$certificates"
+export BUILDER=${BUILDER:-buildah} BUILD_OPTIONS=${BUILD_OPTIONS:---layers $trusted}
 exec "$@"

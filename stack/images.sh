@@ -6,6 +6,7 @@
 #   SOURCE         the address of the source, for the label
 #   BUILDER        docker, podman or buildah, where several are there
 #   BUILD_OPTIONS  further options for it
+#   PIP_INDEX_URL  a package index of your own
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

@@ -1,14 +1,15 @@
 """A container that is told to stop ends within the grace of its manifest, and loses nothing."""
 
 import asyncio
-import json
 import time
 
+import redis.asyncio
 from aiohttp import ClientSession
 
 from stack import replies
 from stack.model_stub import ModelStub
 from tests.client import Application, Client
+from tests.deployment import Place, Servers
 from tests.images.release import Container, Release
 from tests.waiting import eventually
 
@@ -66,23 +67,24 @@ async def test_a_reader_answers_the_polls_that_it_holds(deployment: Release, htt
     assert took_s < reader.pod.grace_s
 
 
-async def test_a_gateway_accepts_what_is_being_sent(deployment: Release, http: ClientSession) -> None:
+async def test_a_gateway_answers_for_the_job_that_it_is_publishing(
+    deployment: Release, servers: Servers, place: Place, http: ClientSession
+) -> None:
     gateway, reader = deployment.gateway(), deployment.reader()
-    body = json.dumps({"msg": "hello"}).encode()
-    head = f"POST /v1/jobs HTTP/1.1\r\nHost: gateway\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
-    answers, sender = await asyncio.open_connection("127.0.0.1", gateway.url.port)
-    sender.write(f"{head}\r\nConnection: close\r\n\r\n".encode() + body[:5])
-    await sender.drain()
-    await Client(http, gateway, reader).submit(msg="the gateway has read the other one's beginning")
-
-    stopping = asyncio.create_task(asyncio.to_thread(_stop, gateway))
-    await eventually(lambda: '"stopping"' in gateway.logged())
-    sender.write(body[5:])
-    answer = await answers.read()
-    sender.close()
+    client = Client(http, gateway, reader)
+    async with redis.asyncio.Redis.from_url(place.environment["REDIS_URL"]) as cache:
+        servers.rabbitmq.freeze()
+        try:
+            submitting = asyncio.create_task(client.submit(msg="hello"))
+            await eventually(lambda: cache.keys(f"{place.environment['REDIS_PREFIX']}job:*"))
+            stopping = asyncio.create_task(asyncio.to_thread(_stop, gateway))
+            await eventually(lambda: '"stopping"' in gateway.logged())
+        finally:
+            servers.rabbitmq.thaw()
+    record = await submitting
     status, took_s = await stopping
 
-    assert answer.startswith(b"HTTP/1.1 202 ")
+    assert (await client.poll(record["id"])).body["status"] == "queued"
     assert status == 0
     assert took_s < gateway.pod.grace_s
 
