@@ -34,6 +34,7 @@ images: ## build the three images with docker, podman or buildah: PYTHON_IMAGE=â
 image-test: setup ## the images under podman, as the chart runs them, beside real servers (Debian 12, as root)
 	@bash stack/containers.sh bash stack/images.sh
 	@bash stack/containers.sh podman rm --all --force --time 0
+	@bash stack/containers.sh podman image prune --force --filter until=24h
 	@exec bash stack/containers.sh .venv/bin/pytest tests/images
 
 check: setup ## lint, format, types, import rules, unit tests

@@ -1,10 +1,11 @@
-"""What a kubelet makes of a rendered Deployment, in the words of podman.
+"""What a kubelet makes of a rendered Deployment, Job or Pod, in the words of podman.
 
 A field that is neither translated nor left out knowingly is an error: it would go untested.
 """
 
+import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +13,9 @@ Manifest = Mapping[str, Any]
 #: Their keys and values by the name of the secret.
 Secrets = Mapping[str, Mapping[str, str]]
 
-#: Where a pod runs, not how.
+#: Where a pod runs and how often, not how.
 LEFT_OUT_OF_POD = {
+    *("restartPolicy", "activeDeadlineSeconds"),
     *("serviceAccountName", "automountServiceAccountToken", "enableServiceLinks", "topologySpreadConstraints"),
     *("affinity", "nodeSelector", "tolerations", "priorityClassName", "imagePullSecrets"),
 }
@@ -27,23 +29,19 @@ class Pod:
 
     image: str
     environment: Mapping[str, str]
-    #: Of `podman run`.
+    #: Of `podman run`, and what follows the image.
     options: tuple[str, ...]
-    #: Where the kubelet asks whether it lives, and whether it is ready.
+    arguments: tuple[str, ...]
+    #: Where the kubelet asks whether it lives, and whether it is ready, if it does.
     live_path: str
     ready_path: str
     #: How long it has between SIGTERM and SIGKILL.
     grace_s: int
 
 
-def pod_of(component: str, manifests: Iterable[Manifest], secrets: Secrets) -> Pod:
-    """The pod of a component's Deployment."""
-    deployment = next(
-        manifest
-        for manifest in manifests
-        if manifest["kind"] == "Deployment" and manifest["metadata"]["name"].endswith(component)
-    )
-    spec = Fields(deployment["spec"]["template"]["spec"])
+def pod_of(name: str, manifests: Iterable[Manifest], secrets: Secrets) -> Pod:
+    """The pod of the workload whose name ends so."""
+    spec = Fields(next(_specifications(name, manifests)))
     (container,) = map(Fields, spec.take("containers"))
     pre_stop_s = container.take("lifecycle", {"preStop": {"sleep": {"seconds": 0}}})["preStop"]["sleep"]["seconds"]
     options = (
@@ -51,18 +49,31 @@ def pod_of(component: str, manifests: Iterable[Manifest], secrets: Secrets) -> P
         *_restrictions(Fields(container.take("securityContext"))),
         *_mounts(container.take("volumeMounts"), spec.take("volumes")),
         *("--memory", container.take("resources")["limits"]["memory"]),
+        *(("--entrypoint", json.dumps(command)) if (command := container.take("command", [])) else ()),
     )
     pod = Pod(
         image=container.take("image"),
         environment=_environment(container.take("env"), secrets),
         options=options,
-        live_path=container.take("livenessProbe")["httpGet"]["path"],
-        ready_path=container.take("readinessProbe")["httpGet"]["path"],
-        grace_s=spec.take("terminationGracePeriodSeconds") - pre_stop_s,
+        arguments=tuple(container.take("args", ())),
+        live_path=_path(container.take("livenessProbe", {})),
+        ready_path=_path(container.take("readinessProbe", {})),
+        grace_s=spec.take("terminationGracePeriodSeconds", 30) - pre_stop_s,
     )
     spec.nothing_left_but(LEFT_OUT_OF_POD)
     container.nothing_left_but(LEFT_OUT_OF_CONTAINER)
     return pod
+
+
+def _specifications(name: str, manifests: Iterable[Manifest]) -> Iterator[Manifest]:
+    for manifest in manifests:
+        if manifest["kind"] in {"Deployment", "Job", "Pod"} and manifest["metadata"]["name"].endswith(f"-{name}"):
+            yield manifest["spec"] if manifest["kind"] == "Pod" else manifest["spec"]["template"]["spec"]
+
+
+def _path(probe: Manifest) -> str:
+    path: str = probe.get("httpGet", {"path": ""})["path"]
+    return path
 
 
 class Fields:

@@ -2,7 +2,8 @@
 
 import json
 import secrets
-from dataclasses import dataclass, replace
+from collections import defaultdict
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from tests.images.pods import Pod, Secrets, pod_of
 #: What the chart takes from secrets, and the name and key under which it finds it there.
 IN_SECRETS = {
     "AMQP_URL": ("broker", "amqp-url"),
+    "MANAGEMENT_URL": ("broker", "management-url"),
     "REDIS_URL": ("cache", "redis-url"),
     "MONGO_URL": ("store", "mongo-url"),
     "JOB_ID_KEYS": ("ids", "job-id-keys"),
@@ -69,6 +71,12 @@ class Release(Deployment):
     def worker(self, **settings: str) -> Container:
         return self._run("gpt-worker", self.place.environment | self._upstream | settings)
 
+    def complete(self, name: str, settings: dict[str, str], variables: dict[str, str]) -> str:
+        """What the pod of that name prints, which runs to its end, with these variables in place of its own."""
+        settings = self.place.environment | settings
+        pod = pod_of(name, render(_values(settings)), _secrets(settings))
+        return podman("run", *_run_arguments(pod, variables))
+
     def stop(self) -> None:
         for container in self._containers:
             podman("rm", "--force", "--time", "0", "--ignore", container.name)
@@ -76,17 +84,18 @@ class Release(Deployment):
 
     def _run(self, component: str, settings: dict[str, str], *, lives_only: bool = False) -> Container:
         pod = pod_of(component, render(_values(settings)), _secrets(settings))
-        # On the host's network, since the servers listen on its loopback only; hence ports of its own.
+        # On the host's network each has to have ports of its own.
         port, admin_port = ports.free_ports(2)
         url, admin_url = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{admin_port}"
         name = f"{component}-{secrets.token_hex(4)}"
+        arguments = _run_arguments(pod, {"HTTP_PORT": str(port), "ADMIN_PORT": str(admin_port)})
         program = Program(
             name=name,
-            command=("podman", "run", "--rm", "--pull", "never", "--network", "host", "--name", name),
+            command=("podman", "run", "--name", name, *arguments),
             directory=self._directory,
             answers=partial(answers.http_ok, admin_url + (pod.live_path if lives_only else pod.ready_path)),
+            environment=environment(),
         )
-        program = _with_pod(program, pod, {"HTTP_PORT": str(port), "ADMIN_PORT": str(admin_port)})
         process = Process(program, self._directory / f"{name}.log")
         container = Container(process, URL(url), URL(admin_url), name, pod)
         self._containers.append(container)
@@ -94,16 +103,20 @@ class Release(Deployment):
         return container
 
 
-def _with_pod(program: Program, pod: Pod, further: dict[str, str]) -> Program:
-    """`podman run` with what the pod wants. A variable that is only named is passed on: no argument shows a key."""
-    variables = {**pod.environment, **further}
-    named = (f"--env={name}" for name in variables)
-    command = (*program.command, *named, *pod.options, pod.image)
-    return replace(program, command=command, environment=environment() | variables)
+def _run_arguments(pod: Pod, variables: dict[str, str]) -> tuple[str, ...]:
+    """Of `podman run`; the variables are laid over those of the pod."""
+    environment = {**pod.environment, **variables}
+    given = (f"--env={name}={value}" for name, value in environment.items())
+    # On the network of the host, since the servers listen on its loopback only.
+    return ("--rm", "--pull", "never", "--network", "host", *given, *pod.options, pod.image, *pod.arguments)
 
 
 def _secrets(settings: dict[str, str]) -> Secrets:
-    return {name: {key: settings[variable]} for variable, (name, key) in IN_SECRETS.items() if variable in settings}
+    found: dict[str, dict[str, str]] = defaultdict(dict)
+    for variable, (name, key) in IN_SECRETS.items():
+        if variable in settings:
+            found[name][key] = settings[variable]
+    return found
 
 
 def _values(settings: dict[str, str]) -> dict[str, Any]:
