@@ -34,7 +34,10 @@ find_builder() {
 
 builder=${BUILDER:-$(find_builder)}
 read -ra further <<<"${BUILD_OPTIONS:-}"
-arguments=(--build-arg "VERSION=$version" --build-arg "REVISION=$revision" --build-arg "SOURCE=${SOURCE:-}")
+about=org.opencontainers.image
+arguments=(--label "$about.version=$version")
+[ -z "$revision" ] || arguments+=(--label "$about.revision=$revision")
+[ -z "${SOURCE:-}" ] || arguments+=(--label "$about.source=$SOURCE")
 [ -z "${PYTHON_IMAGE:-}" ] || arguments+=(--build-arg "PYTHON_IMAGE=$PYTHON_IMAGE")
 [ -z "${PIP_INDEX_URL:-}" ] || arguments+=(--build-arg "PIP_INDEX_URL=$PIP_INDEX_URL")
 
