@@ -67,7 +67,7 @@ make_base() {
     rm "$home/base.tar"
 }
 
-[ "$(id -u)" = 0 ] || give_up "Containers without an engine need root here."
+[ "$(id -u)" = 0 ] || give_up "Only root can run containers in this way."
 mkdir -p -m 700 .local
 exec 9>.local/containers.lock
 flock 9 # two of us would step on each other's storage
