@@ -2,6 +2,7 @@
 
 import json
 import secrets
+import signal
 from collections import defaultdict
 from dataclasses import dataclass
 from functools import partial
@@ -27,6 +28,17 @@ IN_SECRETS = {
     "JOB_ID_KEYS": ("ids", "job-id-keys"),
     "OPENAI_API_KEY": ("openai", "api-key"),
 }
+
+
+class PodmanRun(Process):
+    """`podman run`. Sent to its group, a signal would also reach, and end, what podman forwards it with."""
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it to the container; SIGKILL only to podman, which then leaves the container behind."""
+        if number is signal.SIGKILL:
+            super().signal(number)
+        else:
+            podman("kill", "--signal", str(int(number)), self.program.name)
 
 
 @dataclass(frozen=True)
@@ -95,8 +107,9 @@ class Release(Deployment):
             directory=self._directory,
             answers=partial(answers.http_ok, admin_url + (pod.live_path if lives_only else pod.ready_path)),
             environment=environment(),
+            grace_s=pod.grace_s,
         )
-        process = Process(program, self._directory / f"{name}.log")
+        process = PodmanRun(program, self._directory / f"{name}.log")
         container = Container(process, URL(url), URL(admin_url), name, pod)
         self._containers.append(container)
         process.start()
