@@ -63,6 +63,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
         {"worker": {"settings": {"MAX_QUEUE_DEPTH": 5}}},
         "worker.settings.MAX_QUEUE_DEPTH",
     ),
+    "a service for those who serve nobody": ({"worker": {"service": {"type": "NodePort"}}}, "worker.service"),
     "a setting as an extra variable": ({"worker": {"extraEnv": [{"name": "PREFETCH", "value": "1"}]}}, "PREFETCH"),
     "a secret as an extra variable": ({"gateway": {"extraEnv": [{"name": "OPENAI_API_KEY"}]}}, "OPENAI_API_KEY"),
     "no key and no server of one's own": ({"openai": {"existingSecret": ""}}, "openai.existingSecret"),

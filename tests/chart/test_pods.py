@@ -113,6 +113,33 @@ def test_budgets_and_spreading() -> None:
         assert all(constraint["matchLabelKeys"] == ["pod-template-hash"] for constraint in constraints)
 
 
+def test_nothing_overlays_something() -> None:
+    """False, 0 and what is empty count as much as any other value of a service."""
+    something = {
+        "disruptionBudget": {"enabled": True},
+        "image": {"registry": "registry.example.com"},
+        "preStopSeconds": 9,
+        "priorityClassName": "high",
+        "spreadOver": ["zone"],
+    }
+    nothing = {
+        "disruptionBudget": {"enabled": False},
+        "image": {"registry": ""},
+        "preStopSeconds": 0,
+        "priorityClassName": "",
+        "spreadOver": [],
+    }
+    documents = render({"defaults": something, "worker": nothing, "settings": {"MAX_QUEUE_DEPTH": None}})
+    spec = pod(documents, "gpt-worker")
+    assert "gpt-worker" not in of_kind(documents, "PodDisruptionBudget")
+    assert container(documents, "gpt-worker")["image"].startswith("gpt-jobs/")
+    assert "lifecycle" not in container(documents, "gpt-worker")
+    assert not spec.keys() & {"priorityClassName", "topologySpreadConstraints"}
+    assert pod(documents, "gateway")["priorityClassName"] == "high"
+    assert "MAX_QUEUE_DEPTH" not in variables(documents, "gateway")
+    assert "POLICY_MAX_LENGTH" not in variables(documents, "broker-policy", "Job")
+
+
 @pytest.mark.parametrize("case", CASES.values(), ids=list(CASES))
 def test_selectors_select(case: Case) -> None:
     documents = case.documents

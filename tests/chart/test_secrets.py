@@ -1,14 +1,18 @@
 """Which secrets the release makes, and who gets what."""
 
 import re
-from base64 import b64decode
+from base64 import b64decode, b64encode
+from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
+from helm_python import Config, HelmError
 
 from tests.chart.checks import Document, environment, pod_of
+from tests.chart.fake_cluster import cluster_with
 from tests.chart.matrix import CASES, OWN_SECRETS
-from tests.chart.rendering import CHART, EXTERNAL, overlaid, render, render_sources
+from tests.chart.rendering import EXTERNAL, copy_with_stubs, overlaid, render, render_sources
 
 MADE = {
     "x-rabbitmq-auth": {"rabbitmq-username", "rabbitmq-password", "rabbitmq-erlang-cookie"},
@@ -50,9 +54,24 @@ def test_a_second_rendering_is_the_same_to_the_byte() -> None:
     assert render_sources(values_files=files) == render_sources(values_files=files)
 
 
-def test_what_stands_in_the_cluster_is_looked_up() -> None:
-    """There is no cluster here in which to look; the source at least must ask for it."""
-    assert 'lookup "v1" "Secret"' in (CHART / "templates" / "_secrets.tpl").read_text(encoding="utf-8")
+def test_what_stands_in_the_cluster_is_kept(tmp_path: Path) -> None:
+    """A cluster is asked only in an installation; this one ends where the secrets are made, which it shows."""
+    chart = copy_with_stubs(tmp_path)
+    shown = ['{{ fail (printf "%s %s %s"']
+    for secret, key in (("rabbitmq-auth", "rabbitmq-password"), ("rabbitmq-auth", "new-key"), ("other", "key")):
+        asked = f'(dict "ctx" $ "secret" "x-{secret}" "key" "{key}" "length" 40)'
+        shown.append(f'(include "gpt-jobs.kept" {asked})')
+    (chart / "templates" / "a-test.yaml").write_text(" ".join(shown) + ") }}", encoding="utf-8")
+    kept = b64encode(b"as before").decode()
+    with (
+        cluster_with({"x-rabbitmq-auth": {"rabbitmq-password": kept}}) as address,
+        Config(namespace="ns", kube_apiserver=address, storage_driver="memory") as cluster,
+        pytest.raises(HelmError) as shows,
+    ):
+        cluster.install(str(chart), "x", {}, dry_run="server")
+    (old, new, other) = re.findall(r'"([A-Za-z0-9+/=]+)"', str(shows.value))
+    assert old == kept
+    assert all(re.fullmatch("[A-Za-z0-9]{40}", b64decode(made_anew).decode()) for made_anew in (new, other))
 
 
 def test_only_the_worker_gets_the_keys_of_the_model() -> None:

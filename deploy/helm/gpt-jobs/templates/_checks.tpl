@@ -78,6 +78,9 @@
 {{- fail (printf "%s.autoscaling.minReplicas: at least 1 with hpa" .key) }}
 {{- end }}
 {{- $read := get (include "gpt-jobs.settingsReadBy" . | fromYaml) .component }}
+{{- if and (eq .component "gpt-worker") (hasKey .ctx.Values.worker "service") }}
+{{- fail "worker.service: workers serve nobody, and have no Service" }}
+{{- end }}
 {{- range $name, $_ := (index .ctx.Values .key).settings }}
 {{- if not (has $name $read) }}
 {{- fail (printf "%s.settings.%s: %s does not read it" $.key $name $.component) }}
