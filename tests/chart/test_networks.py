@@ -112,6 +112,14 @@ def test_keda_may_ask_how_long_the_queue_is() -> None:
     assert ("keda", 15672) in ingress(render(KEDA), "to-rabbitmq")
 
 
+def test_other_applications_may_publish_where_values_say() -> None:
+    peer = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "shop"}}}
+    documents = render({"networkPolicy": {"publishers": [peer], "clients": [peer]}})
+    assert ("shop", 5672) in ingress(documents, "to-rabbitmq")
+    assert ("shop", 15672) not in ingress(documents, "to-rabbitmq")
+    assert ("shop", 8080) in ingress(documents, "gateway")
+
+
 def test_servers_elsewhere_are_reached_where_values_say() -> None:
     external = {**EXTERNAL["external"], "redis": {"existingSecret": "s", "cidrs": ["10.1.0.0/16"], "ports": [6390]}}
     documents = render({**EXTERNAL, "external": external})

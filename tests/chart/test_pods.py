@@ -10,7 +10,7 @@ from gpt_worker.settings import WorkerSettings
 from result_reader.app import SHUTDOWN_S
 from tests.chart.found import COMPONENTS, container, of_kind, pod, variables
 from tests.chart.matrix import CASES, Case
-from tests.chart.rendering import render
+from tests.chart.rendering import EXTERNAL, overlaid, render
 
 EVERY_POD = [*((component, "Deployment") for component in COMPONENTS), ("broker-policy", "Job"), ("test", "Pod")]
 
@@ -34,6 +34,21 @@ def test_no_pod_has_more_rights_than_it_needs(component: str, kind: str) -> None
     assert only["volumeMounts"] == [{"name": "tmp", "mountPath": "/tmp"}]
     assert only["resources"]["requests"]
     assert only["resources"]["limits"].keys() == {"memory"}
+
+
+def test_no_policy_is_set_where_no_management_api_is_named() -> None:
+    documents = render(overlaid(EXTERNAL, {"external": {"rabbitmq": {"management": {"existingSecret": ""}}}}))
+    assert not of_kind(documents, "Job")
+    assert "broker-policy" not in of_kind(documents, "ServiceAccount")
+
+
+def test_the_policy_is_set_after_every_change() -> None:
+    job = of_kind(AS_IT_COMES.documents, "Job")["broker-policy"]
+    hooks = job["metadata"]["annotations"]["helm.sh/hook"].split(",")
+    assert hooks == ["post-install", "post-upgrade", "post-rollback"]
+    told = variables(AS_IT_COMES.documents, "broker-policy", "Job")
+    assert told["MANAGEMENT_URL"]["value"] == "http://gpt:$(RABBITMQ_PASSWORD)@x-rabbitmq.ns.svc:15672"
+    assert (told["POLICY_MAX_LENGTH"]["value"], told["POLICY_DELIVERY_LIMIT"]["value"]) == ("10000", "20")
 
 
 def test_service_accounts_have_no_tokens() -> None:
