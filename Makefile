@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup run ask test test-rabbitmq4 soak check format docs lock clean
+.PHONY: help setup run ask test test-rabbitmq4 soak images image-test check format docs lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -27,6 +27,15 @@ test-rabbitmq4: setup ## the tests that need the broker, against RabbitMQ 4 of D
 soak: setup ## a run under random faults that ends with a ledger: JOBS=500 MINUTES=5 SEED=…
 	@exec .venv/bin/python -m tests.faults.soak $(if $(JOBS),--jobs $(JOBS)) $(if $(MINUTES),--minutes $(MINUTES)) \
 		$(if $(SEED),--seed $(SEED))
+
+images: ## build the three images with docker, podman or buildah: PYTHON_IMAGE=… REGISTRY=… TAG=… SOURCE=…
+	@exec bash stack/images.sh
+
+image-test: setup ## the images under podman, as the chart runs them, beside real servers (Debian 12, as root)
+	@bash stack/containers.sh bash stack/images.sh
+	@bash stack/containers.sh podman rm --all --force --time 0
+	@bash stack/containers.sh podman image prune --force --filter until=24h
+	@exec bash stack/containers.sh .venv/bin/pytest tests/images
 
 check: setup ## lint, format, types, import rules, unit tests
 	.venv/bin/ruff check
