@@ -29,6 +29,8 @@ class Lookup:
         self._foreign_ids = settings.foreign_ids
         self._longest_deadline_s = settings.job_deadline_s
         self._cache_ttl_s = settings.result_cache_ttl_s
+        for answered_by in ("cache", "store", "none"):
+            metrics.LOOKUPS.labels(answered_by)  # counted from 0
 
     async def find(self, job_id: str, client: str) -> EncodedRecord:
         """The record's JSON.
