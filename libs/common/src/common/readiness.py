@@ -42,12 +42,13 @@ class Readiness:
         return "ok" if present.issuperset(self._useful) else "degraded", results
 
     async def sample(self) -> Never:
-        """Keep the gauges current."""
+        """Keep the gauges current. Of a service that stops, the checks say no more whether servers answer."""
         while True:
             status, results = await self.look()
             metrics.READY.set(status != "unavailable")
-            for server, result in results.items():
-                metrics.SERVER_UP.labels(server).set(result == "ok")
+            if not self._stop.is_set():
+                for server, result in results.items():
+                    metrics.SERVER_UP.labels(server).set(result == "ok")
             await asyncio.sleep(INTERVAL_S)
 
 
