@@ -37,6 +37,7 @@ def _comma_separated(value: Any) -> Any:
     return tuple(part.strip() for part in value.split(",") if part.strip())
 
 
+ManagementUrl = Annotated[SecretStr, _url_of("http", "https")]
 #: Seconds that one exchange with a server may take.
 Timeout = Annotated[float, Field(gt=0, le=300)]
 #: Seconds that something is kept.
