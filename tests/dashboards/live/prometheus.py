@@ -77,10 +77,10 @@ class Api:
         )["result"]
         return result
 
-    async def firing(self) -> dict[str, dict[str, str]]:
-        """The alerts that fire, with their annotations."""
+    async def alerts(self, *states: str) -> dict[str, dict[str, str]]:
+        """The alerts that are in one of these states, with their annotations."""
         alerts = (await self._get("alerts"))["alerts"]
-        return {alert["labels"]["alertname"]: alert["annotations"] for alert in alerts if alert["state"] == "firing"}
+        return {alert["labels"]["alertname"]: alert["annotations"] for alert in alerts if alert["state"] in states}
 
     async def _get(self, path: str, **parameters: str) -> Any:
         async with (

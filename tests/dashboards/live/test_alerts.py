@@ -26,25 +26,26 @@ PATIENCE_S = 90
 
 @pytest.fixture(autouse=True)
 async def quiet(system: Scraped) -> AsyncIterator[None]:
-    """No alert fires when a test begins, and the model answers."""
+    """All processes are ready and no alert is near when a test begins, and the model answers."""
     system.stub.respond = replies.echo(0.05)
-    await eventually(lambda: _none_fires(system), PATIENCE_S)
+    await eventually(lambda: _all_is_well(system), PATIENCE_S)
     yield
     system.stub.respond = replies.echo(0.05)
 
 
-async def _none_fires(system: Scraped) -> bool:
-    return not await system.prometheus.firing()
+async def _all_is_well(system: Scraped) -> bool:
+    ready = await system.prometheus.query("count(gpt_jobs_ready == 1) == count(up{container!=''})")
+    return bool(ready) and not await system.prometheus.alerts("firing", "pending")
 
 
 async def fires(system: Scraped, *names: str) -> None:
     """All of these do, with texts in which nothing is left to fill in."""
 
     async def do() -> bool:
-        return set(names) <= set(await system.prometheus.firing())
+        return set(names) <= set(await system.prometheus.alerts("firing"))
 
     await eventually(do, PATIENCE_S)
-    for name, texts in (await system.prometheus.firing()).items():
+    for name, texts in (await system.prometheus.alerts("firing")).items():
         assert all("{{" not in text and "no value" not in text for text in texts.values()), (name, texts)
 
 
@@ -69,7 +70,7 @@ async def test_none_fires_while_all_is_well(system: Scraped) -> None:
     for _ in range(12):
         await until_answered(system, await submit(system, 2))
         await asyncio.sleep(1)  # the time in which none fires is what is tested
-        assert await system.prometheus.firing() == {}
+        assert await system.prometheus.alerts("firing") == {}
 
 
 async def test_a_backlog_that_grows_and_its_oldest_job(system: Scraped) -> None:
@@ -80,7 +81,7 @@ async def test_a_backlog_that_grows_and_its_oldest_job(system: Scraped) -> None:
     async def both_fire() -> bool:
         ids.extend(await submit(system, 2))
         names = {"GptJobsBacklogGrows", "GptJobsOldestJobTooOld"}
-        return names <= set(await system.prometheus.firing())
+        return names <= set(await system.prometheus.alerts("firing"))
 
     await eventually(both_fire, PATIENCE_S)
     gate.set()
@@ -121,7 +122,7 @@ async def test_a_request_that_the_upstream_refuses_is_no_failure_of_the_upstream
     for _ in range(5):
         await until_answered(system, await submit(system, 2))
         await asyncio.sleep(1)
-        assert "GptJobsUpstreamFailing" not in await system.prometheus.firing()
+        assert "GptJobsUpstreamFailing" not in await system.prometheus.alerts("firing")
 
 
 async def test_no_consumer_and_pods_that_are_gone(system: Scraped) -> None:
