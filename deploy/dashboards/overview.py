@@ -23,7 +23,7 @@ NOW = Row(
             "sum(gpt_jobs_in_progress{}) / sum(gpt_jobs_slots{})", "percentunit", orange=0.8, red=0.95,
         ),
         number(
-            "Time to answer, p95", "19 of 20 jobs were answered within this time after they were accepted.",
+            "Answer, p95", "19 of 20 jobs were answered within this time after they were accepted.",
             "histogram_quantile(0.95, sum by (le) "
             '(rate(gpt_jobs_answer_seconds_bucket{status="completed"}[$__rate_interval])))', "s",
         ),
@@ -79,7 +79,9 @@ JOBS_ROW = Row(
         Panel(
             "Failures by code",
             "Jobs per second that ended without an answer, by the code that their clients read.",
-            (Series('sum by (code) (rate(gpt_jobs_finished_total{status="failed"}[$__rate_interval]))', "{{code}}"),),
+            (Series('sum by (code) (rate(gpt_jobs_finished_total{status="failed"}[$__rate_interval])) > 0 '
+                    "or sum by (code) (rate("
+                    'gpt_jobs_finished_total{code="upstream_unavailable"}[$__rate_interval]))', "{{code}}"),),
             "suffix:/s", stacked=True,
         ),
     ),

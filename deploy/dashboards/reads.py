@@ -6,9 +6,12 @@ SERVER_ERROR = ',status=~"5.."'
 READS = 'route=~"/v1/results.*|/predict/query"'
 
 
-def _polls(by: str = "", matchers: str = "") -> str:
-    grouped = f" by ({by}) " if by else ""
-    return f"sum{grouped}(rate(gpt_jobs_http_requests_total{{{READS}{matchers}}}[$__rate_interval]))"
+def _polls(by: str = "") -> str:
+    return f"sum{by}(rate(gpt_jobs_http_request_seconds_count{{{READS}}}[$__rate_interval]))"
+
+
+def _by_status(matchers: str = "") -> str:
+    return f"sum by (status) (rate(gpt_jobs_http_requests_total{{{READS}{matchers}}}[$__rate_interval]))"
 
 
 def _lookups(answered_by: str = "") -> str:
@@ -40,7 +43,7 @@ NOW = Row(
         number("Time, p95", "Time of a request, waiting with `wait` included.", _p95(), "s", width=4),
         number(
             "Not answered", "The share of the requests that ended with 503, since nothing could be known.",
-            f"({_polls(matchers=SERVER_ERROR)} or vector(0)) / {_polls()}", "percentunit", width=4,
+            f"(sum({_by_status(SERVER_ERROR)}) or vector(0)) / {_polls()}", "percentunit", width=4,
             orange=0.001, red=0.01,
         ),
     ),
@@ -49,13 +52,13 @@ NOW = Row(
 POLLS = Row(
     "Polls",
     (
-        Panel("Polls by route", "Requests per second.", (Series(_polls("route"), "{{route}}"),), "suffix:/s",
+        Panel("Polls by route", "Requests per second.", (Series(_polls(" by (route) "), "{{route}}"),), "suffix:/s",
               stacked=True),
         Panel(
             "Polls by status",
             "Per second. 304: nothing new for a client that asks with an ETag; 404: no such job; 410: expired; "
             "503: neither cache nor store could tell.",
-            (Series(_polls("status"), "{{status}}"),), "suffix:/s", stacked=True,
+            (Series(_by_status(), "{{status}}"),), "suffix:/s", stacked=True,
         ),
         Panel("Time by route, p95", "A poll with `wait` may take its 25 s.", (Series(_p95(", route"), "{{route}}"),),
               "s"),

@@ -91,7 +91,7 @@ LATENCY = Row(
             "Failures that take long hold a slot for as long.",
             (Series(
                 "sum by (result) (rate(gpt_jobs_upstream_call_seconds_sum{}[$__rate_interval])) "
-                "/ (sum by (result) (rate(gpt_jobs_upstream_call_seconds_count{}[$__rate_interval])) > 0)",
+                "/ sum by (result) (rate(gpt_jobs_upstream_call_seconds_count{}[$__rate_interval]))",
                 "{{result}}",
             ),),
             "s",
@@ -142,9 +142,9 @@ TOKENS = Row(
                     f"{_rate(COMPLETED)})", "{{direction}}"),),
         ),
         Panel(
-            "Tokens in the shown time",
-            "What was used, and paid for, in the time that this page shows.",
-            (Series("sum by (model, direction) (increase(gpt_jobs_tokens_total{}[$__range]))",
+            "Tokens in 24 hours",
+            "What was used, and paid for, in the day before each moment.",
+            (Series("sum by (model, direction) (increase(gpt_jobs_tokens_total{}[24h]))",
                     "{{model}} {{direction}}"),),
         ),
     ),

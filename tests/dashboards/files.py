@@ -25,7 +25,7 @@ class Query:
 
     def substituted(self, interval: str) -> str:
         """As Grafana sends it, with everything chosen and a step that needs `interval` to see a rate."""
-        values = {"$__rate_interval": interval, "$__range": interval, "$namespace": NAMESPACE, "$release": RELEASE}
+        values = {"$__rate_interval": interval, "$namespace": NAMESPACE, "$release": RELEASE}
         return re.sub(r"\$\w+", lambda variable: values[variable[0]], self.expr)
 
     def __str__(self) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator
 
 COLOURS = (
     "#56a64b",
@@ -27,6 +27,9 @@ INK, FAINT, LINES, PAPER = "#24292e", "#6e747b", "#e4e7eb", "#f4f5f5"
 WIDE, HIGH = 0.5, 0.31
 DPI = 110
 GAP = 0.06
+BINARY = (("G", 2**30), ("M", 2**20), ("k", 2**10))
+
+Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
@@ -80,12 +83,12 @@ def _text(figure: Figure, text: str, x: float, y: float, *, size: float, **look:
     figure.text(x / width, y / height, text, **{"fontsize": size, "color": INK, **look})
 
 
-def _axes(figure: Figure, box: tuple[float, float, float, float]) -> Axes:
+def _axes(figure: Figure, box: Box) -> Axes:
     width, height = figure.get_size_inches()
     return figure.add_axes((box[0] / width, box[1] / height, box[2] / width, box[3] / height))
 
 
-def _frame(figure: Figure, box: tuple[float, float, float, float]) -> None:
+def _frame(figure: Figure, box: Box) -> None:
     axes = _axes(figure, box)
     axes.set_xticks([])
     axes.set_yticks([])
@@ -93,7 +96,7 @@ def _frame(figure: Figure, box: tuple[float, float, float, float]) -> None:
         spine.set_color(LINES)
 
 
-def _stat(figure: Figure, box: tuple[float, float, float, float], panel: dict[str, Any], lines: list[Line]) -> None:
+def _stat(figure: Figure, box: Box, panel: dict[str, Any], lines: list[Line]) -> None:
     x, y, width, height = box
     defaults = panel["fieldConfig"]["defaults"]
     line = lines[0] if lines else Line("", [], [])
@@ -117,40 +120,51 @@ def _colour_of(value: float, steps: list[dict[str, Any]]) -> str:
     return named_colours[reached[-1]]
 
 
-def _graph(figure: Figure, box: tuple[float, float, float, float], panel: dict[str, Any], lines: list[Line]) -> None:
+def _graph(figure: Figure, box: Box, panel: dict[str, Any], lines: list[Line]) -> None:
     x, y, width, height = box
-    defaults = panel["fieldConfig"]["defaults"]
-    unit = defaults["unit"]
-    rows = -(-len(lines) // _columns(width))
-    legend = 0.12 + 0.16 * min(rows, 3)
-    axes = _axes(figure, (x + 0.62, y + legend + 0.22, width - 0.74, height - legend - 0.52))
-    if defaults["custom"]["stacking"]["mode"] == "normal" and lines:
+    columns = _columns(width, lines)
+    legend = 0.12 + 0.16 * -(-len(lines) // columns)
+    size = (width - 0.74, height - legend - 0.52)
+    axes = _axes(figure, (x + 0.62, y + legend + 0.22, *size))
+    if panel["fieldConfig"]["defaults"]["custom"]["stacking"]["mode"] == "normal" and lines:
         _stacked(axes, lines)
     else:
         for number, line in enumerate(lines):
             axes.plot(line.times, line.values, color=COLOURS[number % len(COLOURS)], linewidth=1.1, label=line.name)
-    axes.set_ylim(bottom=0, top=defaults.get("max"))
-    if axes.get_ylim()[1] < 1e-9:
-        axes.set_ylim(0, 1)
-    axes.yaxis.set_major_locator(MaxNLocator(4))
+    _scale(axes, panel["fieldConfig"]["defaults"])
+    axes.legend(
+        loc="upper left", bbox_to_anchor=(-0.5 / size[0], -0.22 / size[1]), ncols=columns, fontsize=6.5,
+        frameon=False, labelcolor=INK, borderaxespad=0, handlelength=1.2, columnspacing=1.2, labelspacing=0.25,
+    )  # fmt: skip
+
+
+def _columns(width: float, lines: list[Line]) -> int:
+    longest = max((len(line.name) for line in lines), default=1)
+    return max(1, int((width - 0.2) / (0.34 + 0.052 * longest)))
+
+
+def _scale(axes: Axes, defaults: dict[str, Any]) -> None:
+    unit, highest = defaults["unit"], float(axes.dataLim.y1)
+    top = defaults.get("max") or (highest if math.isfinite(highest) and highest > 0 else 1.0)
+    axes.set_ylim(0, 1.05 * top)
+    axes.set_yticks(_ticks(top, unit))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: with_unit(value, unit)))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:+.0f} min" if value else "now"))
-    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    axes.set_xlim(right=0)
     axes.margins(x=0)
+    axes.xaxis.set_major_locator(MultipleLocator(1))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0f} min" if round(value) else "now"))
     axes.grid(color=LINES, linewidth=0.6)
     axes.tick_params(labelsize=6.5, colors=FAINT, length=0)
     for spine in axes.spines.values():
         spine.set_visible(False)
-    if lines:
-        axes.legend(
-            loc="upper left", bbox_to_anchor=(-0.5 / (width - 0.74), -0.22 / (height - legend - 0.52)),
-            ncols=_columns(width), fontsize=6.5, frameon=False, labelcolor=INK, borderaxespad=0, handlelength=1.2,
-            columnspacing=1.2, labelspacing=0.25,
-        )  # fmt: skip
 
 
-def _columns(width: float) -> int:
-    return 4 if width > 5 else 3
+def _ticks(top: float, unit: str) -> list[float]:
+    """Round numbers of the unit, at most five."""
+    size = next((size for _, size in BINARY if top >= size), 1) if unit == "bytes" else 1
+    whole = unit == "short" and top >= 1
+    ticks = MaxNLocator(4, integer=whole, steps=[1, 2, 2.5, 5, 10]).tick_values(0, top / size)
+    return [tick * size for tick in ticks if tick * size <= 1.05 * top]
 
 
 def _stacked(axes: Axes, lines: list[Line]) -> None:
@@ -170,7 +184,7 @@ def with_unit(value: float, unit: str) -> str:
     if unit == "percentunit":
         return f"{_short(100 * value)} %"
     if unit == "bytes":
-        for prefix, size in (("G", 2**30), ("M", 2**20), ("k", 2**10)):
+        for prefix, size in BINARY:
             if value >= size:
                 return f"{_short(value / size)} {prefix}iB"
         return f"{_short(value)} B"

@@ -32,25 +32,32 @@ async def upstream(call: Call) -> Reply:
     return Reply(body=replies.completion(call, f"{call.prompt} " * 3), delay=slow * random.uniform(0.2, 0.7))
 
 
-async def put_on(scraped: Scraped, seconds: float, jobs_per_s: float = 6) -> None:
-    """Load for so long; returns when every job has come to its end."""
+async def put_on(scraped: Scraped, *phases: tuple[float, float]) -> None:
+    """Load in phases, each of so many seconds with so many jobs in each; returns when all have come to their end."""
     scraped.stub.respond = upstream
-    ends_at, clients = time.monotonic() + seconds, set()
+    clients = set()
     async with await aio_pika.connect(scraped.place.environment["AMQP_URL"]) as connection:
         application = Application(scraped.place, connection)
-        while time.monotonic() < ends_at:
-            clients.add(asyncio.create_task(_one_client(scraped)))
-            if random.random() < 0.03:
-                await application.publish(INVALID)
-            if random.random() < 0.1:
-                await application.publish({"id": f"foreign-{random.getrandbits(40)}", "msg": "hello"})
-            await asyncio.sleep(random.expovariate(jobs_per_s))
+        for seconds, jobs_per_s in phases:
+            ends_at = time.monotonic() + seconds
+            while time.monotonic() < ends_at:
+                clients.add(asyncio.create_task(_one_client(scraped)))
+                await _straight_to_the_broker(application)
+                await asyncio.sleep(random.expovariate(jobs_per_s))
         await asyncio.gather(*clients)
+
+
+async def _straight_to_the_broker(application: Application) -> None:
+    """Now and then a job, or what is none."""
+    if random.random() < 0.1:
+        await application.publish({"id": f"foreign-{random.getrandbits(40)}", "msg": "hello"})
+    if random.random() < 0.01:
+        await application.publish(INVALID)
 
 
 async def _one_client(scraped: Scraped) -> None:
     client = scraped.client
-    fate = random.choice([*FATES, *["a question"] * 25])
+    fate = random.choice([*FATES, *["a question"] * 60])
     if random.random() < 0.1:
         answer = await client.post("/predict/start", {"gender": "男", "birth": "1990-01-31"})
         await client.query(answer.body["model"]["reqId"])

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from aiohttp import ClientSession
+from aiohttp import ClientSession, TCPConnector
 
 from stack.program import ROOT
 from tests.dashboards.files import Query, dashboard
@@ -20,7 +20,7 @@ from tests.dashboards.live.scraped import scraped
 
 FOLDER = ROOT / "docs" / "dashboards"
 #: Seconds, and jobs in each of them.
-PHASES = ((110, 5.0), (30, 18.0), (150, 5.0))
+PHASES = ((100, 5.0), (30, 20.0), (170, 5.0))
 STEP_S = 2
 INTERVAL = "20s"
 #: The row of the Overview with which its second picture begins.
@@ -29,10 +29,9 @@ SECOND_PART = "RabbitMQ"
 
 async def main() -> None:
     with tempfile.TemporaryDirectory() as home:
-        async with ClientSession() as http, scraped(Path(home), http, {}) as system:
+        async with ClientSession(connector=TCPConnector(limit=0)) as http, scraped(Path(home), http, {}) as system:
             begin = time.time()
-            for seconds, jobs_per_s in PHASES:
-                await put_on(system, seconds, jobs_per_s)
+            await put_on(system, *PHASES)
             end = time.time()
             for name in ("overview", "upstream", "reads"):
                 await _draw(system.prometheus, name, begin + 20, end)

@@ -46,7 +46,9 @@ async def scraped(home: Path, http: ClientSession, thresholds: Mapping[str, Any]
             Servers.running(home, rabbitmq_plugins=("rabbitmq_prometheus",), rabbitmq_settings=settings)
         )
         stack.enter_context(Process(_redis_exporter(home, exporter_port, running), home / "redis-exporter.log"))
-        place = Place.on(running)
+        # The usual names, since nobody else is on these servers, and the pictures show them.
+        names = {"AMQP_EXCHANGE": "chat-gpt-exchange", "AMQP_QUEUE": "request-queue"}
+        place = Place(Place.on(running).environment | names)
         async with (
             ModelStub(keep_calls=False) as stub,
             _serving(MongodbExporter(running.mongodb.program.url), mongodb_port),

@@ -9,14 +9,14 @@ from tests.dashboards.live.load import put_on
 from tests.dashboards.live.scraped import Scraped
 
 pytestmark = pytest.mark.timeout(300)
-LOAD_S = 40
+LOAD = (40, 6)  # seconds, and jobs in each
 INTERVAL = "60s"
 
 
 @pytest.fixture(scope="module")
 async def loaded(system: Scraped) -> Scraped:
     """The system, which has just had every kind of job and poll."""
-    await put_on(system, LOAD_S)
+    await put_on(system, LOAD)
     return system
 
 

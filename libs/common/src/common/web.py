@@ -41,6 +41,8 @@ def application(routes: list[web.RouteDef]) -> web.Application:
     """A public application: our routes behind the middleware, and a bounded body."""
     app = web.Application(middlewares=[answer], client_max_size=MAX_BODY_BYTES)
     app.add_routes(routes)
+    for route in routes:
+        metrics.HTTP_SECONDS.labels(route.path)  # counted from 0
     return app
 
 

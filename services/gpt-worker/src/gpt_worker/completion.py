@@ -47,10 +47,7 @@ class Completion:
 
     def __init__(self, settings: WorkerSettings) -> None:
         keys = [key.get_secret_value() for key in settings.openai_api_key] or [_UNUSED_KEY]
-        # The first to get a label of its own; its calls are counted from 0.
-        model = metrics.model_label(settings.openai_model)
-        for result in ("completed", *Failure):
-            metrics.UPSTREAM_CALLS.labels(model, result)
+        _count_from_0(metrics.model_label(settings.openai_model))  # the first to get a label of its own
         self._keys = KeyPool(keys, settings.openai_key_rest_s)
         self._clients = {
             key: AsyncOpenAI(
@@ -171,6 +168,14 @@ def _usage_of(usage: Any) -> Usage | None:
         )
     except (AttributeError, ValueError):
         return None
+
+
+def _count_from_0(model: str) -> None:
+    for result in ("completed", *Failure):
+        metrics.UPSTREAM_CALLS.labels(model, result)
+    metrics.UPSTREAM_SECONDS.labels(model, "completed")
+    for direction in ("input", "output"):
+        metrics.TOKENS.labels(model, direction)
 
 
 def _count_call(asked_model: str, result: str, seconds: float) -> None:

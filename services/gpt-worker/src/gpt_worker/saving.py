@@ -50,9 +50,7 @@ class Saving:
         self._is_ending = False
         # New records that are in this worker's memory and nowhere else.
         self._only_here: set[str] = set()
-        metrics.FINISHED.labels(Status.COMPLETED, "")  # counted from 0, as are the failures
-        for code in JOB_ERRORS:
-            metrics.FINISHED.labels(Status.FAILED, code)
+        _count_from_0()
 
     @property
     def has_kept_everything(self) -> bool:
@@ -122,6 +120,14 @@ class Saving:
         if left_s > 0:
             ttl_s = min(self._settings.result_cache_ttl_s, left_s)
             await keep_trying(lambda: self._cache.advance(record, ttl_s))
+
+
+def _count_from_0() -> None:
+    metrics.FINISHED.labels(Status.COMPLETED, "")
+    for code in JOB_ERRORS:
+        metrics.FINISHED.labels(Status.FAILED, code)
+    for status in (Status.COMPLETED, Status.FAILED):
+        metrics.ANSWER_SECONDS.labels(status)
 
 
 def _count(record: Record, begun_at: float) -> None:
