@@ -41,8 +41,13 @@ def render(
     values_files: Sequence[Path] = (),
 ) -> list[dict[str, Any]]:
     """The manifests, hooks included; `values` overlay the files, which overlay values.yaml."""
-    sources = render_sources(values, release=release, namespace=namespace, values_files=values_files)
-    documents = (yaml.safe_load_all(text) for path, text in sources.items() if not path.endswith("NOTES.txt"))
+    return documents_in(render_sources(values, release=release, namespace=namespace, values_files=values_files))
+
+
+def documents_in(sources: Mapping[str, str]) -> list[dict[str, Any]]:
+    """The manifests, without the notes."""
+    texts = (text for path, text in sources.items() if text.strip() and not path.endswith("NOTES.txt"))
+    documents = (yaml.load_all(text, yaml.CSafeLoader) for text in texts)
     return [document for several in documents for document in several if document]
 
 

@@ -6,37 +6,50 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from typing import Any
 
-keys = os.environ.get("API_KEYS", "")
-headers = {"Content-Type": "application/json"}
-if keys:
-    headers["Authorization"] = "Bearer " + keys.split(",")[0].partition(":")[2].strip()
-until = time.monotonic() + float(os.environ["PATIENCE_S"])
+Record = dict[str, Any]
 
 
-def ask(url, body=None):
-    """The record that comes back; None if it is worth another try."""
-    request = urllib.request.Request(url, data=body and json.dumps(body).encode(), headers=headers)
+def main() -> int:
+    """The exit status: 0 with the record of an answered job on standard output."""
+    until = time.monotonic() + float(os.environ["PATIENCE_S"])
+    job = {"msg": "Say hello.", "options": {"max_tokens": 64}}
+    record = None
+    while record is None or record["status"] in ("queued", "in_progress"):
+        if time.monotonic() > until:
+            sys.exit(f"no answer in time; last seen: {record}")
+        if record is None:
+            record = ask(os.environ["GATEWAY_URL"] + "/v1/jobs", job)
+        else:
+            record = ask(os.environ["READER_URL"] + f"/v1/results/{record['id']}?wait=20") or record
+    print(json.dumps(record, indent=2, ensure_ascii=False))
+    return 0 if record["status"] == "completed" else 1
+
+
+def ask(url: str, job: Record | None = None) -> Record | None:
+    """The record that comes back; None, after a pause, if it is worth another try."""
+    body = json.dumps(job).encode() if job else None
     try:
-        with urllib.request.urlopen(request, timeout=40) as response:
-            return json.load(response)
+        with urllib.request.urlopen(urllib.request.Request(url, body, headers()), timeout=40) as response:
+            record: Record = json.load(response)
+            return record
     except urllib.error.HTTPError as error:
-        if error.code not in (429, 503):
+        if error.code not in (429, 502, 503, 504):
             sys.exit(f"{url}: {error.code} {error.read().decode()}")
-        print(f"{url}: {error.code}, trying again", flush=True)
+        problem = str(error.code)
     except OSError as error:
-        print(f"{url}: {error}, trying again", flush=True)
+        problem = str(error)
+    print(f"{url}: {problem}, trying again", file=sys.stderr, flush=True)
     time.sleep(2)
     return None
 
 
-record, url, body = None, os.environ["GATEWAY_URL"] + "/v1/jobs", {"msg": "Say hello.", "options": {"max_tokens": 64}}
-while record is None or record["status"] in ("queued", "in_progress"):
-    if time.monotonic() > until:
-        sys.exit(f"no answer in time; last seen: {record}")
-    record = ask(url, body) or record
-    if record:
-        url, body = os.environ["READER_URL"] + "/v1/results/" + record["id"] + "?wait=20", None
+def headers() -> dict[str, str]:
+    """With the first of the clients' keys, if there are any."""
+    first = os.environ.get("API_KEYS", "").split(",")[0].partition(":")[2].strip()
+    return {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {first}"} if first else {})
 
-print(json.dumps(record, indent=2, ensure_ascii=False))
-sys.exit(record["status"] != "completed")
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -4,6 +4,7 @@
 {{- range $server := list "rabbitmq" "redis" "mongodb" }}
 {{- include "gpt-jobs.checks.server" (dict "ctx" $ "server" $server) }}
 {{- end }}
+{{- include "gpt-jobs.checks.names" . }}
 {{- include "gpt-jobs.checks.dependencies" . }}
 {{- range $component := list "gateway" "gpt-worker" "result-reader" }}
 {{- $values := include "gpt-jobs.values" (dict "ctx" $ "component" $component) | fromJson }}
@@ -23,6 +24,18 @@
 {{- fail (printf "external.%s.existingSecret: it is not used while %s.enabled is true; set one or the other" .server .server) }}
 {{- else if and $enabled (not (hasKey .ctx.Subcharts .server)) }}
 {{- fail (printf "%s.enabled: the dependency is not in charts/; run `helm dependency build` first, or set it to false" .server) }}
+{{- end }}
+{{- end -}}
+
+{{/* A release name that contains the names of two of them makes them both take it for their own. */}}
+{{- define "gpt-jobs.checks.names" -}}
+{{- $taken := dict }}
+{{- range $server, $subchart := .Subcharts }}
+{{- $name := include "common.names.fullname" $subchart | trim }}
+{{- with get $taken $name }}
+{{- fail (printf "%s.fullnameOverride: %s and %s would both be named %s; choose another release name, or set it" $server . $server $name) }}
+{{- end }}
+{{- $_ := set $taken $name $server }}
 {{- end }}
 {{- end -}}
 
@@ -65,6 +78,9 @@
 {{- fail (printf "%s.autoscaling.minReplicas: at least 1 with hpa" .key) }}
 {{- end }}
 {{- $read := get (include "gpt-jobs.settingsReadBy" . | fromYaml) .component }}
+{{- if and (eq .component "gpt-worker") (hasKey .ctx.Values.worker "service") }}
+{{- fail "worker.service: workers serve nobody, and have no Service" }}
+{{- end }}
 {{- range $name, $_ := (index .ctx.Values .key).settings }}
 {{- if not (has $name $read) }}
 {{- fail (printf "%s.settings.%s: %s does not read it" $.key $name $.component) }}

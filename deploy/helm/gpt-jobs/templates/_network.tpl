@@ -119,7 +119,7 @@ app.kubernetes.io/instance: {{ .ctx.Release.Name | quote }}
 apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
 metadata:
-  {{- include "gpt-jobs.metadata" (dict "ctx" .ctx "component" .server) | nindent 2 }}
+  {{- include "gpt-jobs.metadata" (dict "ctx" .ctx "component" (printf "to-%s" .server)) | nindent 2 }}
 spec:
   podSelector:
     matchLabels:

@@ -15,19 +15,15 @@ release name that contains the dependency's has shorter ones.
 
 {{- define "gpt-jobs.env.broker" -}}
 {{- if .Values.rabbitmq.enabled }}
-{{- include "gpt-jobs.env.brokerPassword" . }}
+{{- with .Subcharts.rabbitmq }}
+{{- include "gpt-jobs.env.fromSecret" (dict "name" "RABBITMQ_PASSWORD" "secret" (include "rabbitmq.secretPasswordName" . | trim) "key" (include "rabbitmq.secretPasswordKey" . | trim)) }}
+{{- end }}
 - name: AMQP_URL
   value: {{ printf "amqp://%s:$(RABBITMQ_PASSWORD)@%s:5672/" .Values.rabbitmq.auth.username (include "gpt-jobs.brokerHost" .) | quote }}
 {{- else }}
 {{- $external := .Values.external.rabbitmq }}
 {{- include "gpt-jobs.env.fromSecret" (dict "name" "AMQP_URL" "secret" (tpl $external.existingSecret .) "key" $external.existingSecretKey) }}
 {{- end }}
-{{- end -}}
-
-{{- define "gpt-jobs.env.brokerPassword" -}}
-{{- with .Subcharts.rabbitmq }}
-{{- include "gpt-jobs.env.fromSecret" (dict "name" "RABBITMQ_PASSWORD" "secret" (include "rabbitmq.secretPasswordName" . | trim) "key" (include "rabbitmq.secretPasswordKey" . | trim)) }}
-{{ end }}
 {{- end -}}
 
 {{- define "gpt-jobs.brokerHost" -}}
