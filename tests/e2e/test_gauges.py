@@ -40,13 +40,13 @@ async def test_the_oldest_job_grows_older_until_it_is_taken(deployment: Deployme
 
 async def test_each_service_tells_which_servers_answer(deployment: Deployment, http: ClientSession) -> None:
     for service, servers in ((deployment.gateway(), 2), (deployment.reader(), 2), (deployment.worker(), 3)):
-        await eventually(partial(is_at_least, http, service, servers, "gpt_jobs_server_up"))
+        await eventually(partial(is_at_least, http, service, servers, "gpt_jobs_server_up"), 40)
         assert await has(http, service, "gpt_jobs_ready 1.0")
 
 
 async def test_a_service_without_its_servers_says_so(deployment: Deployment, http: ClientSession) -> None:
     gateway = deployment.gateway_without_servers(**NOWHERE)
-    await eventually(lambda: has(http, gateway, 'gpt_jobs_server_up{server="broker"} 0.0'))
+    await eventually(lambda: has(http, gateway, 'gpt_jobs_server_up{server="broker"} 0.0'), 40)
     assert await has(http, gateway, 'gpt_jobs_server_up{server="cache"} 0.0')
     assert await has(http, gateway, "gpt_jobs_ready 0.0")
     async with http.get(gateway.admin_url / "metrics") as response:
