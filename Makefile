@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup run ask test test-rabbitmq4 soak images image-test check format docs lock clean
+.PHONY: help setup run ask test test-rabbitmq4 dashboard-test dashboard-pictures soak images image-test check format docs lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -23,6 +23,14 @@ test-rabbitmq4: export RABBITMQ_ROOT := .local/rabbitmq-4
 test-rabbitmq4: setup ## the tests that need the broker, against RabbitMQ 4 of Debian 13 (as root)
 	@bash stack/rabbitmq4.sh
 	.venv/bin/pytest tests/integration tests/e2e tests/faults
+
+dashboard-test: setup ## every query of the dashboards and every alert, in a real Prometheus under load (minutes)
+	@bash stack/prometheus.sh
+	.venv/bin/pytest tests/dashboards/test_files.py tests/dashboards/live
+
+dashboard-pictures: setup ## draw docs/dashboards/*.png anew, from real series
+	@bash stack/prometheus.sh
+	.venv/bin/python -m tests.dashboards.live.pictures
 
 soak: setup ## a run under random faults that ends with a ledger: JOBS=500 MINUTES=5 SEED=…
 	@exec .venv/bin/python -m tests.faults.soak $(if $(JOBS),--jobs $(JOBS)) $(if $(MINUTES),--minutes $(MINUTES)) \
@@ -50,6 +58,7 @@ format: setup ## put the code into the one format
 
 docs: setup ## write the documents that are made from the code
 	.venv/bin/python docs/generate.py
+	.venv/bin/python -m deploy.dashboards
 
 PYPROJECTS := libs/common/pyproject.toml
 COMPILE := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \

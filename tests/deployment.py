@@ -1,7 +1,7 @@
 """The services as processes, with settings and names of one test's own on the servers that all tests share."""
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -30,12 +30,21 @@ class Servers:
 
     @classmethod
     @contextmanager
-    def running(cls, home: Path) -> Iterator[Self]:
+    def running(
+        cls, home: Path, *, rabbitmq_plugins: Sequence[str] = (), rabbitmq_settings: Sequence[str] = ()
+    ) -> Iterator[Self]:
         """Servers that are started here and stopped at the end."""
         amqp_port, epmd_port, distribution_port, redis_port, mongodb_port = ports.free_ports(5)
         epmd = Process(servers.epmd(home / "epmd", epmd_port), home / "epmd.log")
         rabbitmq = Process(
-            servers.rabbitmq(home / "rabbitmq", amqp_port, epmd_port=epmd_port, distribution_port=distribution_port),
+            servers.rabbitmq(
+                home / "rabbitmq",
+                amqp_port,
+                epmd_port=epmd_port,
+                distribution_port=distribution_port,
+                settings=rabbitmq_settings,
+                plugins=rabbitmq_plugins,
+            ),
             home / "rabbitmq.log",
         )
         redis = Process(servers.redis(home / "redis", redis_port), home / "redis.log")

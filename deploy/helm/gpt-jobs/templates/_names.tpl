@@ -1,11 +1,11 @@
 {{/* Names, labels and images. Most of them take (dict "ctx" $ "component" "gateway"). */}}
 
-{{/* Cut so that the longest suffixes, -broker-policy and -result-reader, still fit into the 63 characters of a name. */}}
+{{/* Cut so that the longest suffix, -dashboard-overview, still fits into the 63 characters of a name. */}}
 {{- define "gpt-jobs.fullname" -}}
 {{- if contains "gpt-jobs" .Release.Name -}}
-{{- .Release.Name | trunc 49 | trimSuffix "-" -}}
+{{- .Release.Name | trunc 44 | trimSuffix "-" -}}
 {{- else -}}
-{{- printf "%s-gpt-jobs" (.Release.Name | trunc 40 | trimSuffix "-") -}}
+{{- printf "%s-gpt-jobs" (.Release.Name | trunc 35 | trimSuffix "-") -}}
 {{- end -}}
 {{- end -}}
 

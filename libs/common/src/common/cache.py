@@ -164,6 +164,12 @@ class Cache:
             )
         return found
 
+    async def oldest_waiting_s(self) -> float:
+        """How long the job that is due for longest has waited for a worker, of those that can be recovered."""
+        async with self._deadline():
+            first: list[Any] = await self._redis.zrange(self._waiting, 0, 0, withscores=True)
+        return max(0.0, (_now() - first[0][1]) / 1000) if first else 0.0
+
     async def start_over(self, known: bytes, queued: Record, ttl_s: float) -> bool:
         """Write the queued record over nothing or over exactly the `known` one, and say whether it was.
 

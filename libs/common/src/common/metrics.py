@@ -16,6 +16,13 @@ ACCEPTED = Counter("gpt_jobs_accepted", "Jobs that the broker confirmed for the 
 REFUSED = Counter("gpt_jobs_refused", "Valid submissions that did not become a job, by error code.", ["code"])
 RECOVERED = Counter("gpt_jobs_recovered", "Messages that were gone from the broker and were published again.")
 QUEUE_DEPTH = Gauge("gpt_jobs_queue_depth", "Messages ready in a queue of the broker.", ["queue"])
+QUEUE_CONSUMERS = Gauge("gpt_jobs_queue_consumers", "Consumers of a queue of the broker.", ["queue"])
+OLDEST_WAITING = Gauge(
+    "gpt_jobs_oldest_waiting_seconds", "How long the job that is due for longest has waited for a worker.", ["queue"]
+)
+
+SERVER_UP = Gauge("gpt_jobs_server_up", "Whether a server answered this process when it was asked last.", ["server"])
+READY = Gauge("gpt_jobs_ready", "Whether this process can serve, as /readyz says.")
 
 FINISHED = Counter("gpt_jobs_finished", "Jobs that became terminal, by status and error code.", ["status", "code"])
 DELIVERIES = Counter("gpt_jobs_deliveries", "Deliveries from the queue, by what became of them.", ["outcome"])
@@ -23,10 +30,17 @@ ATTEMPTS = Counter("gpt_jobs_attempts", "Attempts that were started.")
 QUEUE_SECONDS = Histogram(
     "gpt_jobs_queue_wait_seconds", "Time from acceptance to the first attempt.", buckets=_JOB_BUCKETS
 )
+ANSWER_SECONDS = Histogram(
+    "gpt_jobs_answer_seconds",
+    "Time from acceptance until the job became terminal, with all waiting and every attempt.",
+    ["status"],
+    buckets=_JOB_BUCKETS,
+)
+UPSTREAM_CALLS = Counter("gpt_jobs_upstream_calls", "Calls of the model, by how they ended.", ["model", "result"])
 UPSTREAM_SECONDS = Histogram(
     "gpt_jobs_upstream_call_seconds",
     "Time in the call of the model, by how it ended.",
-    ["result"],
+    ["model", "result"],
     buckets=_JOB_BUCKETS,
 )
 IN_PROGRESS = Gauge("gpt_jobs_in_progress", "Jobs in this worker's hands.")
@@ -47,3 +61,8 @@ def model_label(model: str) -> str:
         _seen_models.add(model)
         return model
     return "other"
+
+
+def asked_model_label(model: str) -> str:
+    """The model of a call that may have failed: one that never answered may be any name, and is `other`."""
+    return model if model in _seen_models else "other"

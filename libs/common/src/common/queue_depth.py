@@ -1,4 +1,4 @@
-"""Keeps the gauge of the queues' depths current."""
+"""Keeps the gauges of the queues current: how deep they are, and how many consume them."""
 
 import asyncio
 from typing import Never
@@ -11,7 +11,7 @@ INTERVAL_S = 5
 
 
 async def sample(broker: Broker) -> Never:
-    """Ask the broker every few seconds; a gauge keeps its last value while the broker is away."""
+    """Ask the broker every few seconds; the gauges keep their last value while the broker is away."""
     while True:
         for queue in broker.queues:
             try:
@@ -25,6 +25,7 @@ async def sample(broker: Broker) -> Never:
 
 async def ask(broker: Broker, queue: str) -> int:
     """How many messages are ready in a queue, as the gauge shows from now on; raises BrokerUnavailable."""
-    depth = await broker.depth(queue)
-    metrics.QUEUE_DEPTH.labels(queue).set(depth)
-    return depth
+    state = await broker.look_at(queue)
+    metrics.QUEUE_DEPTH.labels(queue).set(state.ready)
+    metrics.QUEUE_CONSUMERS.labels(queue).set(state.consumers)
+    return state.ready

@@ -26,6 +26,7 @@ class Upkeep:
 
     def __init__(self) -> None:
         self._deaths: deque[float] = deque(maxlen=MOST_DEATHS)
+        metrics.WATCHDOG.labels("task")  # counted from 0
 
     @asynccontextmanager
     async def of(self, **tasks: Callable[[], Coroutine[Any, Any, None]]) -> AsyncIterator[None]:

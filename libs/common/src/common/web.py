@@ -1,6 +1,5 @@
 """What both public doors and every admin port have in common: the error shape, request ids, metrics, health."""
 
-import asyncio
 import re
 import time
 import uuid
@@ -15,6 +14,7 @@ from prometheus_client.aiohttp import make_aiohttp_handler
 from common import metrics
 from common.errors import ErrorCode, InvalidRequest, ServiceError
 from common.lifecycle import CannotStart
+from common.readiness import Readiness
 
 log = structlog.get_logger()
 
@@ -23,8 +23,6 @@ MAX_BODY_BYTES = 256 * 1024
 RETRY_AFTER_S = 2
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-#: Returns if a server answers; raises a ServiceError otherwise.
-Check = Callable[[], Awaitable[None]]
 #: Says whether what it watches is well; false means that only another process can mend it.
 Watchdog = Callable[[], bool]
 
@@ -43,6 +41,8 @@ def application(routes: list[web.RouteDef]) -> web.Application:
     """A public application: our routes behind the middleware, and a bounded body."""
     app = web.Application(middlewares=[answer], client_max_size=MAX_BODY_BYTES)
     app.add_routes(routes)
+    for route in routes:
+        metrics.HTTP_SECONDS.labels(route.path)  # counted from 0
     return app
 
 
@@ -101,17 +101,9 @@ async def json_body(request: web.Request) -> bytes:
 
 
 def admin_application(
-    stop: asyncio.Event,
-    *,
-    needed: Mapping[str, Check] = MappingProxyType({}),
-    useful: Mapping[str, Check] = MappingProxyType({}),
-    watchdogs: Mapping[str, Watchdog] = MappingProxyType({}),
+    readiness: Readiness, watchdogs: Mapping[str, Watchdog] = MappingProxyType({})
 ) -> web.Application:
-    """`/healthz`: no watchdog has given up. `/readyz`: it can serve, and is not told to stop. `/metrics`.
-
-    A service can serve if every `needed` server answers, and any at all; without a `useful` one, in part.
-    """
-    checks = {**needed, **useful}
+    """`/healthz`: no watchdog has given up. `/readyz`: it can serve, and is not told to stop. `/metrics`."""
 
     async def health(_request: web.Request) -> web.Response:
         failing = [name for name, is_well in watchdogs.items() if not is_well()]
@@ -119,19 +111,16 @@ def admin_application(
             return web.json_response({"status": "failing", "failing": failing}, status=503)
         return web.json_response({"status": "ok"})
 
-    async def readiness(_request: web.Request) -> web.Response:
-        answers = await asyncio.gather(*(_result_of(check) for check in checks.values()))
-        results = dict(zip(checks, answers, strict=True))
-        present = {name for name, result in results.items() if result == "ok"}
-        ready = not stop.is_set() and bool(present) and present.issuperset(needed)
-        status = "unavailable" if not ready else "ok" if present.issuperset(useful) else "degraded"
-        return web.json_response({"status": status, "checks": results}, status=200 if ready else 503)
+    async def ready(_request: web.Request) -> web.Response:
+        status, checks = await readiness.look()
+        http_status = 503 if status == "unavailable" else 200
+        return web.json_response({"status": status, "checks": checks}, status=http_status)
 
     app = web.Application()
     app.add_routes(
         [
             web.get("/healthz", health),
-            web.get("/readyz", readiness),
+            web.get("/readyz", ready),
             web.get("/metrics", make_aiohttp_handler()),
         ]
     )
@@ -155,14 +144,6 @@ async def _listen(runner: web.AppRunner, host: str, port: int) -> None:
         await web.TCPSite(runner, host, port, reuse_address=True).start()
     except OSError as error:
         raise CannotStart(f"cannot listen on {host}:{port} ({error.strerror})") from error
-
-
-async def _result_of(check: Check) -> str:
-    try:
-        await check()
-    except ServiceError as error:
-        return error.code
-    return "ok"
 
 
 def _request_id(request: web.Request) -> str:

@@ -11,9 +11,11 @@ from common.broker import Broker
 from common.cache import Cache
 from common.ids import JobIds
 from common.lifecycle import Stop, background
+from common.readiness import Readiness
 from common.templates import Templates
 from common.upkeep import Upkeep
 from common.web import admin_application, application, serving
+from gateway import waiting_age
 from gateway.acceptance import Acceptance
 from gateway.admission import Admission
 from gateway.handlers import Handlers
@@ -33,18 +35,16 @@ async def serve(settings: GatewaySettings) -> None:
         admission = Admission(settings.max_queue_depth)
         withdrawals = Withdrawals(cache)
         acceptance = Acceptance(ids, Templates.load(), admission, withdrawals, cache, broker)
-        admin = admin_application(
-            stop.asked,
-            needed={"broker": broker.check},
-            useful={"cache": cache.ping},
-            watchdogs={"tasks": upkeep.is_well},
-        )
+        readiness = Readiness(stop.asked, needed={"broker": broker.check}, useful={"cache": cache.ping})
+        admin = admin_application(readiness, {"tasks": upkeep.is_well})
         public = application(Handlers(settings, acceptance).routes())
         async with (
             serving(admin, settings.http_host, settings.admin_port, 1),
             background(broker.connect()),
             upkeep.of(
                 depths=partial(queue_depth.sample, broker),
+                oldest=partial(waiting_age.sample, cache, broker.topology.queue),
+                readiness=readiness.sample,
                 admission=partial(admission.watch, partial(queue_depth.ask, broker, broker.topology.queue)),
                 withdrawals=withdrawals.catch_up,
                 recovery=partial(keep_recovering, broker, cache, settings.recovery_grace_s),

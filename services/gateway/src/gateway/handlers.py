@@ -6,7 +6,7 @@ from aiohttp import web
 
 from common import metrics
 from common.auth import Clients
-from common.errors import BrokerUnavailable, QueueFull, ServiceError
+from common.errors import BrokerUnavailable, ErrorCode, QueueFull, ServiceError
 from common.jobs import Record
 from common.web import REQUEST_ID, RETRY_AFTER_S, error_response, json_body, json_bytes
 from gateway.acceptance import Acceptance, Origin
@@ -24,6 +24,10 @@ class Handlers:
         self._max_deadline_s = settings.job_deadline_s
         self._max_timeout_s = settings.job_timeout_s
         self._acceptance = acceptance
+        for route in ("jobs", "predict"):
+            metrics.ACCEPTED.labels(route)  # counted from 0
+        for code in (ErrorCode.QUEUE_FULL, ErrorCode.BROKER_UNAVAILABLE):
+            metrics.REFUSED.labels(code)
 
     def routes(self) -> list[web.RouteDef]:
         """The paths that an ingress sends here."""

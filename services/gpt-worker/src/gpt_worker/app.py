@@ -11,6 +11,7 @@ from common.broker import Broker
 from common.cache import Cache
 from common.errors import CacheUnavailable
 from common.lifecycle import Stop, background
+from common.readiness import Readiness
 from common.store import Store
 from common.upkeep import Upkeep
 from common.web import admin_application, serving
@@ -43,14 +44,17 @@ async def serve(settings: WorkerSettings) -> None:
         processing = Processing(settings, in_hand, cache, store, completion)
         settlement = Settlement(settings, broker, cache, saving)
         consumer = Consumer(settings.prefetch, processing, settlement, in_hand)
-        admin = admin_application(
-            stop.asked,
-            needed={"broker": broker.check_consuming, "cache": cache.ping, "store": store.ping},
-            watchdogs={"consumer": broker.is_alive, "tasks": upkeep.is_well},
+        readiness = Readiness(
+            stop.asked, needed={"broker": broker.check_consuming, "cache": cache.ping, "store": store.ping}
         )
+        admin = admin_application(readiness, {"consumer": broker.is_alive, "tasks": upkeep.is_well})
         async with (
             serving(admin, settings.http_host, settings.admin_port, 1),
-            upkeep.of(life=partial(in_hand.show_life, cache), depths=partial(queue_depth.sample, broker)),
+            upkeep.of(
+                life=partial(in_hand.show_life, cache),
+                depths=partial(queue_depth.sample, broker),
+                readiness=readiness.sample,
+            ),
         ):
             async with background(_begin(settings, broker, cache, store, consumer)), upkeep.of(watch=broker.watch):
                 await stop.asked.wait()

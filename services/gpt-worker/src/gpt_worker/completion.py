@@ -11,7 +11,6 @@ from openai import AsyncOpenAI, Omit, omit
 from openai.types.chat import ChatCompletion
 
 from common import metrics
-from common.errors import ErrorCode
 from common.jobs import Usage
 from common.prompts import ChatMessage, Options
 from gpt_worker import failures, retries
@@ -48,7 +47,7 @@ class Completion:
 
     def __init__(self, settings: WorkerSettings) -> None:
         keys = [key.get_secret_value() for key in settings.openai_api_key] or [_UNUSED_KEY]
-        metrics.model_label(settings.openai_model)  # the first to get a label of its own
+        _count_from_0(metrics.model_label(settings.openai_model))  # the first to get a label of its own
         self._keys = KeyPool(keys, settings.openai_key_rest_s)
         self._clients = {
             key: AsyncOpenAI(
@@ -72,17 +71,18 @@ class Completion:
             async with asyncio.timeout(timeout_s):
                 answer = await self._with_living_key(prompt, model, options)
             result = "completed"
+            metrics.model_label(model)
         except TimeoutError as error:
-            result = ErrorCode.UPSTREAM_TIMEOUT
+            result = Failure.TIMEOUT
             raise UpstreamFailure(Failure.TIMEOUT) from error
         except UpstreamFailure as failure:
-            result = failure.code
+            result = failure.failure
             raise
         except asyncio.CancelledError:
             result = "interrupted"
             raise
         finally:
-            metrics.UPSTREAM_SECONDS.labels(result).observe(time.perf_counter() - started)
+            _count_call(model, result, time.perf_counter() - started)
         _count_tokens(answer)
         return answer
 
@@ -168,6 +168,20 @@ def _usage_of(usage: Any) -> Usage | None:
         )
     except (AttributeError, ValueError):
         return None
+
+
+def _count_from_0(model: str) -> None:
+    for result in ("completed", *Failure):
+        metrics.UPSTREAM_CALLS.labels(model, result)
+    metrics.UPSTREAM_SECONDS.labels(model, "completed")
+    for direction in ("input", "output"):
+        metrics.TOKENS.labels(model, direction)
+
+
+def _count_call(asked_model: str, result: str, seconds: float) -> None:
+    model = metrics.asked_model_label(asked_model)
+    metrics.UPSTREAM_CALLS.labels(model, result).inc()
+    metrics.UPSTREAM_SECONDS.labels(model, result).observe(seconds)
 
 
 def _count_tokens(answer: Answer) -> None:

@@ -32,6 +32,8 @@ class Consumer:
         self._tasks: set[asyncio.Task[None]] = set()
         self._settling: set[asyncio.Task[None]] = set()
         metrics.SLOTS.set(slots)
+        for watch in ("consumer", "delivery"):
+            metrics.WATCHDOG.labels(watch)  # counted from 0
 
     def receive(self, delivery: Delivery) -> None:
         """Start on a delivery; returns at once."""

@@ -91,7 +91,8 @@ class Result:
 
     `record` is the terminal record; `headers` are set on the message when it goes on to another queue, where it
     waits for `delay_s` seconds if that is a wait queue; `lease` is the one that was asked for, whether it was got
-    or not, and `was_attempted` says whether an attempt was begun under it.
+    or not, and `was_attempted` says whether an attempt was begun under it; `begun_at` is when the job was accepted,
+    or replayed, if that could be read.
     """
 
     outcome: Outcome
@@ -101,3 +102,4 @@ class Result:
     delay_s: float = 0
     lease: Lease | None = None
     was_attempted: bool = False
+    begun_at: float | None = None

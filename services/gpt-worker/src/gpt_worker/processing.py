@@ -64,7 +64,7 @@ class Processing:
         task = asyncio.current_task()
         was_attempted = task in self.attempting
         self.attempting.discard(task)
-        return replace(result, lease=lease, was_attempted=was_attempted)
+        return replace(result, lease=lease, was_attempted=was_attempted, begun_at=job.begun_at)
 
     async def _process(self, job: Job, lease: Lease, *, redelivered: bool) -> Result:
         taken = await self._take(job, lease)

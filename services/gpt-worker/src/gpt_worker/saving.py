@@ -8,11 +8,11 @@ import structlog
 from common import messages, metrics
 from common.broker import Broker
 from common.cache import Cache
-from common.errors import CacheUnavailable, StoreUnavailable
-from common.jobs import Record
+from common.errors import CacheUnavailable, ErrorCode, StoreUnavailable
+from common.jobs import Record, Status
 from common.messages import Message
 from common.store import Store
-from gpt_worker import retries
+from gpt_worker import failures, retries
 from gpt_worker.in_hand import InHand
 from gpt_worker.keep_trying import keep_trying
 from gpt_worker.settings import WorkerSettings
@@ -22,6 +22,12 @@ log = structlog.get_logger()
 #: Seconds between two tries to bring what was kept into the store: the first, and the longest, pause.
 FIRST_PAUSE_S = 2
 LONGEST_PAUSE_S = 20
+
+#: The codes that a failed job can have.
+JOB_ERRORS = {
+    *(row.code for row in failures.CLASSES.values()),
+    *(ErrorCode.DEADLINE_EXCEEDED, ErrorCode.INVALID_MESSAGE, ErrorCode.ATTEMPTS_EXHAUSTED, ErrorCode.INTERNAL),
+}
 
 
 @dataclass(frozen=True)
@@ -44,6 +50,7 @@ class Saving:
         self._is_ending = False
         # New records that are in this worker's memory and nowhere else.
         self._only_here: set[str] = set()
+        _count_from_0()
 
     @property
     def has_kept_everything(self) -> bool:
@@ -54,7 +61,7 @@ class Saving:
         """From now on the broker alone is enough: this worker ends, and the answer must not end with it."""
         self._is_ending = True
 
-    async def save(self, record: Record, *, is_new: bool) -> Saved:
+    async def save(self, record: Record, *, is_new: bool, begun_at: float | None = None) -> Saved:
         """Store, then cache; the record that counts is the first one that was ever kept.
 
         A new record can be read for RESULT_STORE_TTL_S seconds from now. Every try is with the same bytes: a store
@@ -82,8 +89,7 @@ class Saving:
             await self._cache_it(saved.record)
         self._in_hand.finished(saved.record)
         if is_new and saved.record.completed_at == record.completed_at:
-            error = saved.record.error
-            metrics.FINISHED.labels(saved.record.status, error.code if error else "").inc()
+            _count(saved.record, begun_at or saved.record.created_at)
         return saved
 
     async def keep_for_later(self, record: Record, message: Message) -> None:
@@ -114,3 +120,17 @@ class Saving:
         if left_s > 0:
             ttl_s = min(self._settings.result_cache_ttl_s, left_s)
             await keep_trying(lambda: self._cache.advance(record, ttl_s))
+
+
+def _count_from_0() -> None:
+    metrics.FINISHED.labels(Status.COMPLETED, "")
+    for code in JOB_ERRORS:
+        metrics.FINISHED.labels(Status.FAILED, code)
+    for status in (Status.COMPLETED, Status.FAILED):
+        metrics.ANSWER_SECONDS.labels(status)
+
+
+def _count(record: Record, begun_at: float) -> None:
+    """Count a job that is terminal, and how long its client has waited, through every attempt."""
+    metrics.FINISHED.labels(record.status, record.error.code if record.error else "").inc()
+    metrics.ANSWER_SECONDS.labels(record.status).observe(max(0.0, time.time() - begun_at))

@@ -27,6 +27,8 @@ class Settlement:
         self._broker = broker
         self._cache = cache
         self._saving = saving
+        for outcome in Outcome:
+            metrics.DELIVERIES.labels(outcome)  # counted from 0
 
     async def settle(self, delivery: Delivery, result: Result) -> None:
         """Carry out the action of the result's outcome; the acknowledgement is always last."""
@@ -37,7 +39,7 @@ class Settlement:
         unsaved = None
         if action.save and record is not None:
             is_new = result.outcome is not Outcome.ALREADY_FINISHED
-            saved = await self._saving.save(record, is_new=is_new)
+            saved = await self._saving.save(record, is_new=is_new, begun_at=result.begun_at)
             record, unsaved = saved.record, None if saved.is_in_store else saved.record
         if action.reply and record is not None and message.reply_to is not None:
             await self._reply(message, message.reply_to, record)

@@ -9,6 +9,7 @@ from common.auth import Clients, warn_if_unsafe
 from common.cache import Cache
 from common.ids import JobIds
 from common.lifecycle import Stop
+from common.readiness import Readiness
 from common.store import Store
 from common.upkeep import Upkeep
 from common.web import admin_application, application, serving
@@ -33,11 +34,8 @@ async def serve(settings: ReaderSettings) -> None:
         waiting = Waiting(cache)
         clients = Clients(settings.api_keys, settings.predict_client)
         lookup = Lookup(settings, ids, cache, store)
-        admin = admin_application(
-            stop.asked,
-            useful={"cache": cache.ping, "store": store.ping},
-            watchdogs={"subscription": waiting.is_well, "tasks": upkeep.is_well},
-        )
+        readiness = Readiness(stop.asked, useful={"cache": cache.ping, "store": store.ping})
+        admin = admin_application(readiness, {"subscription": waiting.is_well, "tasks": upkeep.is_well})
         public = application(Handlers(clients, lookup, waiting).routes() + PredictQuery(clients, lookup).routes())
 
         async def answer_held_requests(_app: web.Application) -> None:
@@ -46,7 +44,7 @@ async def serve(settings: ReaderSettings) -> None:
         public.on_shutdown.append(answer_held_requests)
         async with (
             serving(admin, settings.http_host, settings.admin_port, 1),
-            upkeep.of(announcements=waiting.listen),
+            upkeep.of(announcements=waiting.listen, readiness=readiness.sample),
             serving(public, settings.http_host, settings.http_port, SHUTDOWN_S),
         ):
             log.info("started", port=settings.http_port, admin_port=settings.admin_port)

@@ -31,6 +31,8 @@ class Lookup:
         self._longest_deadline_s = settings.job_deadline_s
         self._cache_ttl_s = settings.result_cache_ttl_s
         self._passed_over_at = -math.inf
+        for answered_by in ("cache", "store", "none"):
+            metrics.LOOKUPS.labels(answered_by)  # counted from 0
 
     async def find(self, job_id: str, client: str) -> EncodedRecord:
         """The record's JSON.

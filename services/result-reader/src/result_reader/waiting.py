@@ -33,6 +33,7 @@ class Waiting:
         self._in_turn: dict[asyncio.Event, None] = {}
         self._deaf_since: float | None = None
         self._stopped = False
+        metrics.WATCHDOG.labels("subscription")  # counted from 0
 
     async def listen(self) -> None:
         """Wake those whose job is announced, for ever; all of them whenever an announcement may be missed."""

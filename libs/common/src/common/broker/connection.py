@@ -14,7 +14,7 @@ from common.broker.connecting import RECONNECT_INTERVAL_S, close_connection, new
 from common.broker.consuming import Consuming
 from common.broker.publishing import Publishing
 from common.broker.watching import SILENCE_S, Watch
-from common.broker.wire import Delivery, in_time
+from common.broker.wire import Delivery, QueueState, in_time
 from common.errors import BrokerUnavailable, Unroutable
 from common.lifecycle import CannotStart
 from common.messages import Message
@@ -144,10 +144,14 @@ class Broker:
         self._consuming = None
 
     async def depth(self, queue: str) -> int:
-        """How many messages are ready in a queue; raises BrokerUnavailable, Unroutable if there is no such queue."""
+        """How many messages are ready in a queue; raises as `look_at`."""
+        return (await self.look_at(queue)).ready
+
+    async def look_at(self, queue: str) -> QueueState:
+        """What the broker says of a queue; raises BrokerUnavailable, Unroutable if there is no such queue."""
         async with in_time(self._timeout_s), passing_channel(self._connected()) as channel:
             declared = await channel.queue_declare(queue, passive=True)
-            return declared.message_count or 0
+            return QueueState(declared.message_count or 0, declared.consumer_count or 0)
 
     async def declare(self) -> None:
         """Make what is gone of our topology; raises BrokerUnavailable."""

@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import aio_pika
@@ -28,6 +29,14 @@ _OF_THE_BROKER = re.compile(r"x-(delivery-count|acquired-count|death|(first|last
 
 # What is tried on a channel or connection that is closed already raises RuntimeErrors.
 _FAILURES = (AMQPError, RuntimeError, OSError, TimeoutError)
+
+
+@dataclass(frozen=True)
+class QueueState:
+    """Messages ready in a queue, and consumers of it."""
+
+    ready: int
+    consumers: int
 
 
 class Delivery:
