@@ -194,5 +194,5 @@ set_up
 trap - EXIT INT TERM HUP
 case $wanted in
 run) exec .venv/bin/python -m stack run ;;
-test) exec .venv/bin/pytest ;;
+test) exec .venv/bin/pytest -n 2 --dist loadfile ;; # two side by side, each with servers of its own
 esac
