@@ -22,7 +22,7 @@ MOST_LEFT = 10_000
 
 @dataclass(frozen=True)
 class _Left:
-    """A job that is still to be withdrawn, and until when (event loop's time) that is of any use."""
+    """A job that is still to be withdrawn, and until when (monotonic seconds) that is of any use."""
 
     job_id: str
     until: float
