@@ -206,4 +206,5 @@ class Fleet:
     def _note_end(self, service: Service) -> None:
         if service.process.pid not in self._ended_by_us:
             name, status = service.process.program.name, service.process.returncode
-            self.bad_ends.append(f"{name} ended with {status} by itself; its log is {service.process.log}")
+            last = "".join(service.process.output().splitlines()[-1:])
+            self.bad_ends.append(f"{name} ended with {status} by itself; its log {service.process.log} ends: {last}")
