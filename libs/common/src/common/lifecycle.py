@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import structlog
+import uvloop
 
 log = structlog.get_logger()
 
@@ -44,7 +45,7 @@ async def background(*coroutines: Coroutine[Any, Any, None]) -> AsyncIterator[No
 def run(service: str, life: Coroutine[Any, Any, None]) -> None:
     """Run a service to its end; the process exits with 1 and the reason if it did not end by being told to."""
     try:
-        asyncio.run(life)
+        uvloop.run(life)
     except* CannotStart as group:
         sys.exit(f"{service}: cannot start: {_first(group)}")
     except* Exception as group:
