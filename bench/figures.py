@@ -1,4 +1,4 @@
-"""What a benchmark says: figures, each measured several times in interleaved runs, and goals that they are held to."""
+"""What a benchmark says: figures, each measured in several interleaved rounds, and goals that they are held to."""
 
 from dataclasses import dataclass
 from statistics import median
