@@ -23,9 +23,9 @@ def running_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]
         yield process
 
 
-@pytest.fixture
-async def new_cache(place: Place) -> AsyncIterator[NewCache]:
-    """Makes a client of the cache; each is one that another process could be."""
+@pytest.fixture(params=[True, False], ids=["batching", "plain"])
+async def new_cache(place: Place, request: pytest.FixtureRequest) -> AsyncIterator[NewCache]:
+    """Makes a client of the cache; each is one that another process could be. Both ways keep the same contract."""
     async with AsyncExitStack() as stack:
 
         async def _new_cache(url: str | None = None, timeout_s: float = 5) -> Cache:
@@ -34,6 +34,7 @@ async def new_cache(place: Place) -> AsyncIterator[NewCache]:
                     "redis_url": url or place.environment["REDIS_URL"],
                     "redis_prefix": place.environment["REDIS_PREFIX"],
                     "cache_timeout_s": timeout_s,
+                    "cache_batching": request.param,
                 }
             )
             return await stack.enter_async_context(aclosing(Cache(settings)))

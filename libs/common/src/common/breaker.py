@@ -38,32 +38,37 @@ class Breaker:
     @contextmanager
     def watching(self, *, always: bool = False) -> Iterator[None]:
         """Make a call in the block; raises Away instead, unless it is to be made `always`."""
-        is_try = self.is_away and not always
-        if is_try:
-            if self._trying or time.monotonic() < self._next_try_at:
-                raise Away
-            self._trying = True
+        is_try = self.admit(always=always)
         began_at = time.monotonic()
         try:
             yield
         except self._lost:
-            self._count(began_at)
+            self.lost(began_at)
             raise
         except Exception:
-            self._answer()
+            self.answered()
             raise
         else:
-            self._answer()
+            self.answered()
         finally:
             if is_try:
-                self._trying = False
+                self.end_try()
 
-    @property
-    def is_away(self) -> bool:
-        """Whether the server counts as away."""
-        return self._in_vain >= FAILURES
+    def admit(self, *, always: bool = False) -> bool:
+        """Let a call be made, or raise Away. Says whether it is the one that tries; then `end_try` must follow."""
+        if always or not self.is_away:
+            return False
+        if self._trying or time.monotonic() < self._next_try_at:
+            raise Away
+        self._trying = True
+        return True
 
-    def _count(self, began_at: float) -> None:
+    def end_try(self) -> None:
+        """Let another call try."""
+        self._trying = False
+
+    def lost(self, began_at: float) -> None:
+        """Note a call that got no answer, by when it began (`time.monotonic`)."""
         if began_at < self._answered_at:
             return
         self._in_vain += 1
@@ -71,8 +76,14 @@ class Breaker:
         if self._in_vain == FAILURES:
             log.warning("server_away", server=self._server)
 
-    def _answer(self) -> None:
+    def answered(self) -> None:
+        """Note a call that was answered."""
         if self.is_away:
             log.info("server_back", server=self._server)
         self._in_vain = 0
         self._answered_at = time.monotonic()
+
+    @property
+    def is_away(self) -> bool:
+        """Whether the server counts as away."""
+        return self._in_vain >= FAILURES

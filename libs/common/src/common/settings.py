@@ -114,6 +114,7 @@ class CacheSettings(Settings):
     redis_url: Annotated[SecretStr, _url_of("redis", "rediss")]
     redis_prefix: str = Field(default="gpt-jobs:", max_length=64)
     cache_timeout_s: Timeout = 0.5
+    cache_batching: bool = True
     result_cache_ttl_s: Lifetime = 600
 
 

@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 #: Seconds by which the event loop may be late without being called busy; also the time that it then gets to catch up.
-_LATE_S = 0.05
+LATE_S = 0.05
 #: A loop that is busy for ever must not make the wait endless: at most so many times as long as asked.
-_AT_MOST = 4
+AT_MOST = 4
 
 
 @asynccontextmanager
@@ -27,8 +27,8 @@ async def answered_within(timeout_s: float) -> AsyncIterator[None]:
 
         def ring(due: float) -> None:
             now = loop.time()
-            if now - due > _LATE_S and now - began < _AT_MOST * timeout_s:
-                ring_at(now + _LATE_S)
+            if now - due > LATE_S and now - began < AT_MOST * timeout_s:
+                ring_at(now + LATE_S)
             else:
                 clock.reschedule(now)
 

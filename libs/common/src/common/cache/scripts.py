@@ -1,14 +1,16 @@
 """The steps of a job in the cache, each one script of Redis, so that it is one round trip and nobody comes between.
 
-What the fields mean stands in cache.py. Times are in milliseconds of Unix time.
+What the fields mean stands in records.py. Times are in milliseconds of Unix time.
 """
+
+from common.cache.commands import Script
 
 # Forward only, in one round trip: queued is written over nothing, in_progress over queued and itself,
 # a terminal record over anything but another one. A copy of the message makes the job one that can be recovered.
 # KEYS: job, waiting, running. ARGV: rank, record, milliseconds to live, channel, id, 1 if only over nothing,
 # the message's copy or '', when the job is due.
 # Returns 1 if written.
-ADVANCE = """
+ADVANCE = Script("""
 local current = tonumber(redis.call('HGET', KEYS[1], 'rank') or '-1')
 local rank = tonumber(ARGV[1])
 if current >= 2 or current > rank or (current == 0 and rank == 0) then return 0 end
@@ -26,7 +28,7 @@ if rank == 2 then
   redis.call('PUBLISH', ARGV[4], ARGV[5])
 end
 return 1
-"""
+""")
 
 # Take the lease and count the attempt, unless the job is terminal or its owner lives. The token tells the
 # same take, sent again because its answer was lost, from another delivery in the hands of the same worker;
@@ -38,7 +40,7 @@ return 1
 # KEYS: job, waiting, running, horizon. ARGV: owner, token, prefix of the workers' keys, attempts known
 # from elsewhere, milliseconds to live, id, token to take over or '', now, milliseconds that a sign of life lasts.
 # Returns {what, record or false, attempt, token that holds the lease or false}.
-TAKE = """
+TAKE = Script("""
 local job = redis.call('HMGET', KEYS[1], 'rank', 'record', 'owner', 'attempts', 'token')
 if tonumber(job[1] or '-1') >= 2 then return {job[2] and 'finished' or 'withdrawn', job[2], 0, false} end
 redis.call('SET', ARGV[3] .. ARGV[1], 'takes', 'NX', 'PX', ARGV[9])
@@ -64,11 +66,11 @@ if due then
   if tonumber(job[4] or '0') == 0 and due > horizon then redis.call('SET', KEYS[4], due) end
 end
 return {'taken', job[2], attempt, false}
-"""
+""")
 
 # Give up the lease, if it is still this one; the attempt counts unless it was never made.
 # KEYS: job, waiting, running. ARGV: owner, token, id, when the job is due again, 1 if the attempt was not made.
-RELEASE = """
+RELEASE = Script("""
 local lease = redis.call('HMGET', KEYS[1], 'owner', 'token')
 if lease[1] ~= ARGV[1] or lease[2] ~= ARGV[2] then return 0 end
 redis.call('HDEL', KEYS[1], 'owner', 'token')
@@ -77,23 +79,23 @@ if redis.call('ZREM', KEYS[3], ARGV[3]) == 1 or redis.call('ZSCORE', KEYS[2], AR
   redis.call('ZADD', KEYS[2], ARGV[4], ARGV[3])
 end
 return 1
-"""
+""")
 
 # A worker tells again what it has in its hands, after the cache has lost its memory.
 # KEYS: job. ARGV: owner, token, prefix of the workers' keys, record, milliseconds to live, attempts.
 # Returns 1 if the lease is the worker's.
-HOLD = """
+HOLD = Script("""
 local job = redis.call('HMGET', KEYS[1], 'rank', 'owner')
 if tonumber(job[1] or '-1') >= 2 then return 0 end
 if job[2] and job[2] ~= ARGV[1] and redis.call('EXISTS', ARGV[3] .. job[2]) == 1 then return 0 end
 redis.call('HSET', KEYS[1], 'rank', 1, 'record', ARGV[4], 'owner', ARGV[1], 'token', ARGV[2], 'attempts', ARGV[6])
 redis.call('PEXPIRE', KEYS[1], ARGV[5])
 return 1
-"""
+""")
 
 # Only what nobody has taken up yet may be withdrawn; what stays keeps a worker from taking it up later.
 # KEYS: job, waiting. ARGV: milliseconds to live, id. Returns 1 if it is withdrawn, 0 if the job lives.
-WITHDRAW = """
+WITHDRAW = Script("""
 local job = redis.call('HMGET', KEYS[1], 'rank', 'owner', 'record')
 local rank = tonumber(job[1] or '-1')
 if job[2] or rank == 1 or (rank == 2 and job[3]) then return 0 end
@@ -102,17 +104,17 @@ redis.call('HSET', KEYS[1], 'rank', 2)
 redis.call('PEXPIRE', KEYS[1], ARGV[1])
 redis.call('ZREM', KEYS[2], ARGV[2])
 return 1
-"""
+""")
 
 # The only step backwards: a queued record over nothing, or over exactly the record that is known.
 # KEYS: job. ARGV: the known record, the queued one, milliseconds to live. Returns 1 if written, also the second time.
-START_OVER = """
+START_OVER = Script("""
 local current = redis.call('HGET', KEYS[1], 'record')
 if current and current ~= ARGV[1] and current ~= ARGV[2] then return 0 end
 redis.call('HSET', KEYS[1], 'rank', 0, 'record', ARGV[2])
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
 return 1
-"""
+""")
 
 # The jobs whose message is evidently gone. Jobs are taken in the order in which they became due; so one is missing
 # if others that became due later were taken, or if the queue is empty, and the grace time has passed.
@@ -121,7 +123,7 @@ return 1
 # KEYS: waiting, running, horizon. ARGV: prefix of jobs, prefix of workers, now, milliseconds of grace,
 # 1 if the queue is empty, how many at most.
 # Returns the messages' copies; their jobs are due anew.
-MISSING = """
+MISSING = Script("""
 local now, grace, most = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[6])
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now - grace, 'LIMIT', 0, most)) do
   local owner = redis.call('HGET', ARGV[1] .. id, 'owner')
@@ -147,4 +149,4 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', horizon - grace
   end
 end
 return found
-"""
+""")

@@ -1,0 +1,6 @@
+"""Redis: the one place that imports redis and hiredis. Their exceptions never leave this package."""
+
+from common.cache.leases import WORKER_TTL_S, Claim, Lease, Taken
+from common.cache.records import Cache
+
+__all__ = ["WORKER_TTL_S", "Cache", "Claim", "Lease", "Taken"]

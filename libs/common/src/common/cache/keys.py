@@ -1,0 +1,19 @@
+"""The names in Redis."""
+
+
+class Keys:
+    """All keys and the channel, under one prefix; what is kept there stands in records.py."""
+
+    def __init__(self, prefix: str) -> None:
+        self.jobs = f"{prefix}job:"
+        self.workers = f"{prefix}worker:"
+        self.waiting = f"{prefix}waiting"
+        self.running = f"{prefix}running"
+        self.horizon = f"{prefix}horizon"
+        self.finished = f"{prefix}finished"
+
+    def job(self, job_id: str) -> str:
+        return self.jobs + job_id
+
+    def worker(self, name: str) -> str:
+        return self.workers + name

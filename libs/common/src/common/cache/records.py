@@ -1,0 +1,198 @@
+"""Records by job id, the leases of workers, and the announcements of finished jobs, as Redis keeps them.
+
+Under the prefix:
+- `job:<id>`: a hash with the `record`'s JSON, its `rank` (how far the job has come), and while the job is
+  not terminal the lease (`owner`, the worker, and `token`, its delivery), the number of `attempts` started, and
+  a copy of the `message` if the gateway published it. A terminal rank without a record: the job was withdrawn;
+- `worker:<name>`: there as long as the worker lives; a lease counts only while its owner's key is there;
+- `waiting`, `running`: the ids of jobs whose message can be recovered, by when they are due or were taken;
+  `horizon`: when the job was due that was taken last;
+- channel `finished`: the id of each job that became terminal.
+"""
+
+import asyncio
+import re
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+from common.breaker import Breaker
+from common.cache import scripts
+from common.cache.announcements import Announcements
+from common.cache.commands import Commands, Part
+from common.cache.connecting import LOST, CutOff
+from common.cache.keys import Keys
+from common.cache.leases import WORKER_TTL_S, Claim, Lease, Taken
+from common.cache.plain_commands import PlainCommands
+from common.cache.shared_connection import SharedConnection
+from common.errors import ErrorCode, ServiceError
+from common.jobs import TERMINAL, EncodedRecord, Record, Status
+from common.settings import CacheSettings
+
+TERMINAL_RANK = 2
+RANK = {Status.QUEUED: 0, Status.IN_PROGRESS: 1} | dict.fromkeys(TERMINAL, TERMINAL_RANK)
+
+_TERMINAL = str(TERMINAL_RANK).encode()
+_LIVES = b"1"
+_RUN_ID = re.compile(rb"run_id:(\w+)")
+
+
+class Cache:
+    """Records by job id, the leases of workers, and the announcements of finished jobs."""
+
+    def __init__(self, settings: CacheSettings) -> None:
+        url, timeout_s = settings.redis_url.get_secret_value(), settings.cache_timeout_s
+        breaker, self._cut_off = Breaker("cache", LOST), CutOff()
+        way = SharedConnection if settings.cache_batching else PlainCommands
+        self._commands: Commands = way(url, timeout_s, breaker, self._cut_off)
+        self._keys = Keys(settings.redis_prefix)
+        self._announcements = Announcements(url, self._keys.finished, timeout_s, breaker, self._cut_off)
+        self._run_id: bytes | None = None
+
+    async def get(self, job_id: str) -> EncodedRecord | None:
+        """The job's record, as it was written; raises ServiceError `job_not_found` if the job was withdrawn."""
+        body, rank = await self._commands.call(b"HMGET", self._keys.job(job_id), b"record", b"rank")
+        is_terminal = rank == _TERMINAL
+        if body is None and is_terminal:
+            raise ServiceError(ErrorCode.JOB_NOT_FOUND)
+        return None if body is None else EncodedRecord(body, is_terminal)
+
+    async def advance(self, record: Record, ttl_s: float, *, over_nothing: bool = False) -> bool:
+        """Write the record if that is a step forward, and say whether it was; a terminal one is announced.
+
+        A queued record is written only where there is none, and so is every other one with `over_nothing`: for
+        copies of what was read elsewhere, and may be out of date. The record lives for `ttl_s` seconds.
+        """
+        return await self._write(record, ttl_s, over_nothing=over_nothing)
+
+    async def mark(self, queued: Record, ttl_s: float, message: bytes) -> bool:
+        """Write the record of a job that is about to be published, with a copy of its message to recover it by."""
+        return await self._write(queued, ttl_s, message=message)
+
+    async def withdraw(self, job_id: str, ttl_s: float) -> bool:
+        """Say whether no worker has taken the job up; then, for `ttl_s` seconds, none will."""
+        keys = [self._keys.job(job_id), self._keys.waiting]
+        return bool(await scripts.WITHDRAW.run(self._commands, keys, _milliseconds(ttl_s), job_id))
+
+    async def missing_messages(self, grace_s: float, most: int, *, queue_is_empty: bool) -> list[bytes]:
+        """Copies of the messages that should have come to a worker `grace_s` seconds ago and have not.
+
+        Whoever gets a copy publishes it; nobody else gets the same one within the grace time.
+        """
+        names = self._keys
+        found: list[bytes] = await scripts.MISSING.run(
+            self._commands,
+            [names.waiting, names.running, names.horizon],
+            *(names.jobs, names.workers, _now(), _milliseconds(grace_s), int(queue_is_empty), most),
+        )
+        return found
+
+    async def oldest_waiting_s(self) -> float:
+        """How long the job that is due for longest has waited for a worker, of those that can be recovered."""
+        first: list[bytes] = await self._commands.call(b"ZRANGE", self._keys.waiting, 0, 0, b"WITHSCORES")
+        return max(0.0, (_now() - float(first[1])) / 1000) if first else 0.0
+
+    async def start_over(self, known: bytes, queued: Record, ttl_s: float) -> bool:
+        """Write the queued record over nothing or over exactly the `known` one, and say whether it was.
+
+        For an operator who has a failed job tried again; everybody else goes forward only, with `advance`.
+        """
+        arguments = (known, queued.encode(), _milliseconds(ttl_s))
+        return bool(await scripts.START_OVER.run(self._commands, [self._keys.job(queued.id)], *arguments))
+
+    async def take(
+        self, job_id: str, lease: Lease, attempts_before: int, ttl_s: float, *, instead_of: str | None = None
+    ) -> Taken:
+        """Take the lease of a job and count the attempt, unless the job is finished or leased to another.
+
+        Taking the same lease again changes nothing, so that it can be tried until an answer arrives. The
+        number of the attempt is never below `attempts_before` + 1. If there is no record yet, the lease lives
+        for `ttl_s` seconds. `instead_of` is a token of this worker's that is in its hands no more.
+        """
+        names = self._keys
+        answer: list[Any] = await scripts.TAKE.run(
+            self._commands,
+            [names.job(job_id), names.waiting, names.running, names.horizon],
+            *(lease.worker, lease.token, names.workers, attempts_before, _milliseconds(ttl_s)),
+            *(job_id, instead_of or "", _now(), _milliseconds(WORKER_TTL_S)),
+        )
+        claim = Claim(answer[0].decode())
+        record = Record.decode(answer[1]) if answer[1] else None
+        return Taken(claim, record, answer[2], answer[3].decode() if answer[3] else None)
+
+    async def release(self, job_id: str, lease: Lease, due_in_s: float = 0, *, attempted: bool = True) -> None:
+        """Give up the lease, if it is still this one; the job should be taken again in about `due_in_s` seconds."""
+        await scripts.RELEASE.run(
+            self._commands,
+            [self._keys.job(job_id), self._keys.waiting, self._keys.running],
+            *(lease.worker, lease.token, job_id, _now() + round(due_in_s * 1000), int(not attempted)),
+        )
+
+    async def hold(self, started: Record, lease: Lease, ttl_s: float) -> bool:
+        """Tell again what the cache may have forgotten: the record of a running job and the lease of it.
+
+        Says whether the lease is this one now; another living worker's stays, and so does a terminal record.
+        """
+        arguments: list[Part] = [
+            *(lease.worker, lease.token, self._keys.workers),
+            *(started.encode(), _milliseconds(ttl_s), started.attempt),
+        ]
+        return bool(await scripts.HOLD.run(self._commands, [self._keys.job(started.id)], *arguments))
+
+    async def show_life(self, owner: str) -> bool:
+        """Make the worker's leases count for another WORKER_TTL_S seconds.
+
+        Says whether the cache still has its memory: false if it was started anew or emptied since the last sign.
+        """
+        lives = (self._keys.worker(owner), _LIVES, b"PX", _milliseconds(WORKER_TTL_S), b"GET")
+        known, server = await asyncio.gather(
+            self._commands.call(b"SET", *lives, always=True), self._commands.call(b"INFO", b"server", always=True)
+        )
+        found = _RUN_ID.search(server)
+        run_id = found[1] if found else b""
+        is_first, is_same = self._run_id is None, self._run_id == run_id
+        self._run_id = run_id
+        return is_first or (known == _LIVES and is_same)
+
+    async def show_death(self, owner: str) -> None:
+        """Make the worker's leases void at once."""
+        await self._commands.call(b"DEL", self._keys.worker(owner), always=True)
+
+    async def ping(self) -> None:
+        """Return if the cache answers; raises CacheUnavailable."""
+        await self._commands.call(b"PING", always=True)
+
+    def finished_jobs(self) -> AsyncIterator[str | None]:
+        """The ids of jobs as they become terminal; None once when listening begins.
+
+        Raises CacheUnavailable when the subscription is lost; what is announced before the next one is
+        missed, so whoever waits must look for itself when it sees None.
+        """
+        return self._announcements.listen()
+
+    def was_cut_off_within(self, seconds: float) -> bool:
+        """Whether a connection broke so lately, the subscription's too: the cache may know less since then."""
+        return self._cut_off.was_within(seconds)
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._announcements.aclose()
+        await self._commands.aclose()
+
+    async def _write(self, record: Record, ttl_s: float, *, over_nothing: bool = False, message: bytes = b"") -> bool:
+        names = self._keys
+        written = await scripts.ADVANCE.run(
+            self._commands,
+            [names.job(record.id), names.waiting, names.running],
+            *(RANK[record.status], record.encode(), _milliseconds(ttl_s)),
+            *(names.finished, record.id, int(over_nothing), message, _now()),
+        )
+        return bool(written)
+
+
+def _now() -> int:
+    return round(time.time() * 1000)
+
+
+def _milliseconds(seconds: float) -> int:
+    return max(1, round(seconds * 1000))
