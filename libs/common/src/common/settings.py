@@ -96,6 +96,7 @@ class PublicHttpSettings(ServiceSettings):
     http_port: int = Field(default=8080, ge=1, le=65535)
     job_id_keys: Annotated[Secrets, Field(min_length=1)]
     api_keys: ApiKeys = ()
+    request_log_one_in: int = Field(default=1000, ge=0, le=1_000_000_000)
     predict_client: Annotated[str, Field(pattern="^[A-Za-z0-9._-]{1,64}$")] | None = None
 
 

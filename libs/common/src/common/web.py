@@ -1,14 +1,17 @@
 """What both public doors and every admin port have in common: the error shape, request ids, metrics, health."""
 
+import itertools
+import logging
 import re
+import secrets
 import time
-import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from types import MappingProxyType
 
 import structlog
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 from prometheus_client.aiohttp import make_aiohttp_handler
 
 from common import metrics
@@ -37,34 +40,50 @@ _HTTP_ERRORS = {
 REQUEST_ID = web.RequestKey("request_id", str)
 
 
-def application(routes: list[web.RouteDef]) -> web.Application:
-    """A public application: our routes behind the middleware, and a bounded body."""
-    app = web.Application(middlewares=[answer], client_max_size=MAX_BODY_BYTES)
+def application(routes: list[web.RouteDef], log_one_in: int = 0) -> web.Application:
+    """A public application: our routes behind the middleware, and a bounded body.
+
+    Of the requests that go well, one in `log_one_in` is logged, or none if that is 0; of the others each is.
+    """
+    app = web.Application(middlewares=[_answering(log_one_in)], client_max_size=MAX_BODY_BYTES)
     app.add_routes(routes)
     for route in routes:
-        metrics.HTTP_SECONDS.labels(route.path)  # counted from 0
+        metrics.http_seconds(route.path)  # counted from 0
     return app
 
 
-@web.middleware
-async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Give each request an id, turn every error into our shape, and count."""
-    request_id = _request_id(request)
-    request[REQUEST_ID] = request_id
-    started = time.perf_counter()
-    with structlog.contextvars.bound_contextvars(request_id=request_id):
+def _answering(log_one_in: int) -> Middleware:
+    """Give each request an id, turn every error into our shape, count, and log some."""
+    turns = itertools.cycle(range(log_one_in)) if log_one_in else itertools.repeat(-1)
+
+    @web.middleware
+    async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+        request_id = _request_id(request)
+        request[REQUEST_ID] = request_id
+        # Not unbound at the end: the next request in this task binds its own.
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+        started = time.perf_counter()
         try:
             response = await handler(request)
         except Exception as error:  # noqa: BLE001 (whatever it is, the client gets an answer and the log the cause)
             response = error_response(_as_service_error(error), request_id, _headers_of(error))
-    response.headers["X-Request-Id"] = request_id
-    if not request.content.is_eof():
-        # Refused before its body has arrived: the connection is of no use for another request.
-        response.force_close()
-    route = _route(request)
-    metrics.HTTP_REQUESTS.labels(route, request.method if route != "other" else "other", response.status).inc()
-    metrics.HTTP_SECONDS.labels(route).observe(time.perf_counter() - started)
-    return response
+        response.headers["X-Request-Id"] = request_id
+        if not request.content.is_eof():
+            # Refused before its body has arrived: the connection is of no use for another request.
+            response.force_close()
+        route, seconds = _route(request), time.perf_counter() - started
+        metrics.http_requests(route, request.method if route != "other" else "other", response.status).inc()
+        metrics.http_seconds(route).observe(seconds)
+        if response.status >= 400 or next(turns) == 0:
+            _log_request(route, response.status, seconds)
+        return response
+
+    return answer
+
+
+def _log_request(route: str, status: int, seconds: float) -> None:
+    level = logging.WARNING if status >= 500 else logging.INFO
+    log.log(level, "request_answered", route=route, status=status, seconds=round(seconds, 6))
 
 
 def error_response(
@@ -147,8 +166,8 @@ async def _listen(runner: web.AppRunner, host: str, port: int) -> None:
 
 
 def _request_id(request: web.Request) -> str:
-    offered = request.headers.get("X-Request-Id", "")
-    return offered if _REQUEST_ID.fullmatch(offered) else f"req_{uuid.uuid4().hex}"
+    offered = request.headers.get("X-Request-Id")
+    return offered if offered and _REQUEST_ID.fullmatch(offered) else f"req_{secrets.token_hex(16)}"
 
 
 def _as_service_error(error: Exception) -> ServiceError:

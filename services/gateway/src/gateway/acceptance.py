@@ -59,9 +59,9 @@ class Acceptance:
         job_id = self._ids.mint(origin.client, now)
         record = Record.queued(job_id, now, now + deadline_s, request.metadata)
         body = messages.encode(job_id, prompt, request.options, request.metadata)
-        with structlog.contextvars.bound_contextvars(job_id=job_id), self._admission.place():
+        structlog.contextvars.bind_contextvars(job_id=job_id)
+        with self._admission.place():
             await self._publish(record, _message(record, body, now, origin), record.expires_at - now)
-            log.info("job_accepted")
         return record
 
     async def _publish(self, record: Record, message: Message, ttl_s: float) -> None:

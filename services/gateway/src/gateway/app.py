@@ -37,7 +37,7 @@ async def serve(settings: GatewaySettings) -> None:
         acceptance = Acceptance(ids, Templates.load(), admission, withdrawals, cache, broker)
         readiness = Readiness(stop.asked, needed={"broker": broker.check}, useful={"cache": cache.ping})
         admin = admin_application(readiness, {"tasks": upkeep.is_well})
-        public = application(Handlers(settings, acceptance).routes())
+        public = application(Handlers(settings, acceptance).routes(), settings.request_log_one_in)
         async with (
             serving(admin, settings.http_host, settings.admin_port, 1),
             background(broker.connect()),

@@ -25,7 +25,7 @@ class Handlers:
         self._max_timeout_s = settings.job_timeout_s
         self._acceptance = acceptance
         for route in ("jobs", "predict"):
-            metrics.ACCEPTED.labels(route)  # counted from 0
+            metrics.accepted(route)  # counted from 0
         for code in (ErrorCode.QUEUE_FULL, ErrorCode.BROKER_UNAVAILABLE):
             metrics.REFUSED.labels(code)
 
@@ -39,7 +39,7 @@ class Handlers:
         body = await json_body(request)
         submission = read_submission(body, self._max_deadline_s, self._max_timeout_s)
         record = await self._accept(submission, client, request)
-        metrics.ACCEPTED.labels("jobs").inc()
+        metrics.accepted("jobs").inc()
         headers = {"Location": record.urls.result, "Retry-After": str(RETRY_AFTER_S)}
         return json_bytes(record.encode(), status=202, headers=headers)
 
@@ -55,7 +55,7 @@ class Handlers:
             message = f"{error.param}: {error.message}" if error.param else error.message
             envelope = {"isOk": False, "model": {}, "errMsg": message}
             return error_response(error, request[REQUEST_ID], envelope=envelope)
-        metrics.ACCEPTED.labels("predict").inc()
+        metrics.accepted("predict").inc()
         return web.json_response({"isOk": True, "model": {"reqId": record.id}})
 
     async def _accept(self, submission: Submission, client: str, request: web.Request) -> Record:

@@ -36,7 +36,8 @@ async def serve(settings: ReaderSettings) -> None:
         lookup = Lookup(settings, ids, cache, store)
         readiness = Readiness(stop.asked, useful={"cache": cache.ping, "store": store.ping})
         admin = admin_application(readiness, {"subscription": waiting.is_well, "tasks": upkeep.is_well})
-        public = application(Handlers(clients, lookup, waiting).routes() + PredictQuery(clients, lookup).routes())
+        routes = Handlers(clients, lookup, waiting).routes() + PredictQuery(clients, lookup).routes()
+        public = application(routes, settings.request_log_one_in)
 
         async def answer_held_requests(_app: web.Application) -> None:
             waiting.stop()

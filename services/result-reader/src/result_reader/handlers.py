@@ -5,7 +5,7 @@ import hashlib
 import re
 
 import orjson
-from aiohttp import ETag, web
+from aiohttp import web
 
 from common.auth import Clients
 from common.errors import InvalidRequest, ServiceError
@@ -16,6 +16,8 @@ from result_reader.waiting import Waiting
 
 MAX_WAIT_S = 25
 MAX_IDS = 50
+
+_RETRY_AFTER = str(RETRY_AFTER_S)
 
 #: As JSON writes a number that is not negative; float() alone would also take "nan", "1_0" and "١".
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?")
@@ -36,14 +38,13 @@ class Handlers:
     async def result(self, request: web.Request) -> web.Response:
         """`GET /v1/results/{id}`: the record, at once or when it is terminal."""
         client = self._clients.of(request.headers.get("Authorization"))
-        wait_s = _wait_s(request)
         job_id = request.match_info["id"]
-
-        async def look() -> EncodedRecord:
-            return await self._lookup.find(job_id, client)
-
-        found = await (self._waiting.until_terminal(job_id, wait_s, look) if wait_s else look())
-        return _conditional(request, found)
+        wait_s = _wait_s(request) if request.query_string else 0
+        if not wait_s:
+            return _conditional(request, await self._lookup.find(job_id, client))
+        return _conditional(
+            request, await self._waiting.until_terminal(job_id, wait_s, lambda: self._lookup.find(job_id, client))
+        )
 
     async def results(self, request: web.Request) -> web.Response:
         """`GET /v1/results?ids=`: an item for each id, in the order asked for; an unknown one is an item too."""
@@ -75,12 +76,12 @@ def _ids(request: web.Request) -> list[str]:
 
 def _conditional(request: web.Request, found: EncodedRecord) -> web.Response:
     """200 with the record, or 304 if the client has the same one already."""
-    etag = ETag(hashlib.blake2b(found.body, digest_size=12).hexdigest())
-    known = request.if_none_match or ()
-    unchanged = any(tag.value in (etag.value, "*") for tag in known)
-    response = web.Response(status=304) if unchanged else json_bytes(found.body)
-    response.etag = etag
-    response.headers["Cache-Control"] = "private, no-cache"
+    etag = hashlib.blake2b(found.body, digest_size=12).hexdigest()
+    headers = {"ETag": f'"{etag}"', "Cache-Control": "private, no-cache"}
     if not found.is_terminal:
-        response.headers["Retry-After"] = str(RETRY_AFTER_S)
-    return response
+        headers["Retry-After"] = _RETRY_AFTER
+    if "If-None-Match" in request.headers:
+        known = request.if_none_match or ()
+        if any(tag.value in (etag, "*") for tag in known):
+            return web.Response(status=304, headers=headers)
+    return json_bytes(found.body, headers=headers)

@@ -32,7 +32,7 @@ class Lookup:
         self._cache_ttl_s = settings.result_cache_ttl_s
         self._passed_over_at = -math.inf
         for answered_by in ("cache", "store", "none"):
-            metrics.LOOKUPS.labels(answered_by)  # counted from 0
+            metrics.lookups(answered_by)  # counted from 0
 
     async def find(self, job_id: str, client: str) -> EncodedRecord:
         """The record's JSON.
@@ -42,7 +42,7 @@ class Lookup:
         """
         minted_at = self._ids.minted_at(job_id, client)
         if minted_at is None and not (self._foreign_ids and is_foreign(job_id)):
-            metrics.LOOKUPS.labels("none").inc()
+            metrics.lookups("none").inc()
             raise ServiceError(ErrorCode.JOB_NOT_FOUND)
         try:
             cached = await self._cache.get(job_id)
@@ -52,7 +52,7 @@ class Lookup:
             # What seems to be gone may be one that only the cache knows.
             return (await self._beyond_the_cache(job_id, minted_at, unavailable)).encoded()
         if cached is not None:
-            metrics.LOOKUPS.labels("cache").inc()
+            metrics.lookups("cache").inc()
             return cached if cached.is_terminal else await self._not_behind(job_id, cached)
         return await self._refill(await self._beyond_the_cache(job_id, minted_at))
 
@@ -75,7 +75,7 @@ class Lookup:
         Raises `rather_than_gone` instead of saying that the job has expired or never was.
         """
         record = await self._store.find(job_id)
-        metrics.LOOKUPS.labels("none" if record is None else "store").inc()
+        metrics.lookups("none" if record is None else "store").inc()
         now = time.time()
         if record is not None and record.expires_at > now:
             return record

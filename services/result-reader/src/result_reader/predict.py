@@ -41,15 +41,13 @@ class PredictQuery:
             return web.json_response(_PENDING)
         except ServiceError as error:
             return web.json_response(_failed(error.message))
-        return web.json_response(_envelope(Record.decode(found.body)))
+        return web.json_response(_envelope(Record.decode(found.body)) if found.is_terminal else _PENDING)
 
 
 _PENDING: dict[str, Any] = {"isOk": True, "model": {"pending": True}}
 
 
 def _envelope(record: Record) -> dict[str, Any]:
-    if not record.is_terminal:
-        return _PENDING
     if record.status is Status.COMPLETED:
         return {"isOk": True, "model": {"done": True, "text": record.output_text}}
     return _failed(record.error.message if record.error else "The job was cancelled.")
