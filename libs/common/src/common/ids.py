@@ -9,7 +9,6 @@ As a command, for publishers on the broker: `JOB_ID_KEYS=… python -m common.id
 
 import argparse
 import base64
-import hashlib
 import hmac
 import os
 import re
@@ -17,12 +16,14 @@ import secrets
 import sys
 import time
 from collections.abc import Sequence
+from functools import lru_cache
 
 PREFIX = "job_"
 #: What a publisher on the broker may bring as an id of its own.
 FOREIGN = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 _MINTED = re.compile(r"job_[A-Z2-7]{32}")
+_REMEMBERED = 16_384
 _RAW_BYTES, _PROOF_BYTES = 20, 6
 # The digits of base32 as those that int() reads, which is ten times as fast as base64.b32decode.
 _DIGITS = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", "0123456789abcdefghijklmnopqrstuv")
@@ -34,21 +35,27 @@ class JobIds:
     def __init__(self, keys: Sequence[str]) -> None:
         if not keys:
             raise ValueError("at least one key is needed")
-        self._keys = [key.encode() for key in keys]
+        # To begin each proof as a copy is three times as fast as with the key.
+        self._begun = [hmac.new(key.encode(), digestmod="sha256") for key in keys]
+        # Most ids are asked about again and again.
+        self._remembered = lru_cache(maxsize=_REMEMBERED)(self._minted_at)
 
     def mint(self, client: str = "", now: float | None = None) -> str:
         """A new id for the client (the empty name where no API keys are set); `now` is in Unix seconds."""
         milliseconds = int((time.time() if now is None else now) * 1000)
         signed = milliseconds.to_bytes(6) + secrets.token_bytes(8)
-        return PREFIX + base64.b32encode(signed + _proof(self._keys[0], signed, client)).decode()
+        return PREFIX + base64.b32encode(signed + _proof(self._begun[0], signed, client)).decode()
 
     def minted_at(self, job_id: str, client: str = "") -> float | None:
         """When we minted this id for this client, in Unix seconds; None if we never did."""
+        return self._remembered(job_id, client)
+
+    def _minted_at(self, job_id: str, client: str) -> float | None:
         raw = _raw(job_id)
         if raw is None:
             return None
         signed, proof = raw[:-_PROOF_BYTES], raw[-_PROOF_BYTES:]
-        if not any(hmac.compare_digest(proof, _proof(key, signed, client)) for key in self._keys):
+        if all(not hmac.compare_digest(proof, _proof(begun, signed, client)) for begun in self._begun):
             return None
         return _time_of(raw)
 
@@ -75,8 +82,10 @@ def _time_of(raw: bytes) -> float:
     return int.from_bytes(raw[:6]) / 1000
 
 
-def _proof(key: bytes, signed: bytes, client: str) -> bytes:
-    return hmac.digest(key, signed + client.encode(), hashlib.sha256)[:_PROOF_BYTES]
+def _proof(begun: hmac.HMAC, signed: bytes, client: str) -> bytes:
+    proof = begun.copy()
+    proof.update(signed + client.encode())
+    return proof.digest()[:_PROOF_BYTES]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -29,6 +29,9 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 #: Says whether what it watches is well; false means that only another process can mend it.
 Watchdog = Callable[[], bool]
 
+# Together a request id that nobody else makes: for each one anew, randomness would cost as much as a metric.
+_PROCESS = secrets.token_hex(8)
+_numbers = itertools.count()
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _HTTP_ERRORS = {
     404: ErrorCode.NOT_FOUND,
@@ -167,7 +170,7 @@ async def _listen(runner: web.AppRunner, host: str, port: int) -> None:
 
 def _request_id(request: web.Request) -> str:
     offered = request.headers.get("X-Request-Id")
-    return offered if offered and _REQUEST_ID.fullmatch(offered) else f"req_{secrets.token_hex(16)}"
+    return offered if offered and _REQUEST_ID.fullmatch(offered) else f"req_{_PROCESS}{next(_numbers):016x}"
 
 
 def _as_service_error(error: Exception) -> ServiceError:
