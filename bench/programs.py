@@ -27,6 +27,12 @@ def reader(directory: Path, place: Place, **settings: str) -> Program:
     return services.result_reader(directory, http_port=port, admin_port=admin_port, environment=environment)
 
 
+def worker(directory: Path, place: Place, upstream: str, **settings: str) -> Program:
+    model = {"OPENAI_API_KEY": "sk-bench", "OPENAI_BASE_URL": upstream, "OPENAI_MODEL": "stub-model"}
+    environment = {**place.environment, **model, **settings}
+    return services.gpt_worker(directory, admin_port=ports.free_port(), environment=environment)
+
+
 def hello(directory: Path) -> Program:
     return _listening("hello", (sys.executable, str(PEERS / "hello.py")), directory, {})
 

@@ -8,11 +8,11 @@ from aiohttp import ClientSession
 from yarl import URL
 
 from stack import answers, ports, services
-from stack.places import JOB_ID_KEY as JOB_ID_KEY
-from stack.places import Place as Place
-from stack.places import Servers as Servers
+from stack.places import JOB_ID_KEY, Place, Servers
 from stack.process import Process
 from stack.program import Program
+
+__all__ = ["JOB_ID_KEY", "NOWHERE", "Deployment", "Place", "Servers", "Service"]
 
 #: Servers that are not there; port 1 is nobody's.
 NOWHERE = {"AMQP_URL": "amqp://guest:a-secret@127.0.0.1:1/", "REDIS_URL": "redis://127.0.0.1:1/0"}
