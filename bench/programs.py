@@ -11,7 +11,6 @@ from stack.program import ROOT, Program
 
 PEERS = ROOT / "bench/peers"
 #: Where the set-up has put what the peers need, which is not among our own requirements.
-NODE_PACKAGES = ROOT / ".local/bench/node"
 PEERS_PYTHON = ROOT / ".local/bench/venv/bin/python"
 
 
