@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup run ask test test-rabbitmq4 dashboard-test dashboard-pictures soak images image-test check format docs lock clean
+.PHONY: help setup run ask test test-rabbitmq4 dashboard-test dashboard-pictures soak bench bench-quick images image-test check format docs lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -36,6 +36,15 @@ soak: setup ## a run under random faults that ends with a ledger: JOBS=500 MINUT
 	@exec .venv/bin/python -m tests.faults.soak $(if $(JOBS),--jobs $(JOBS)) $(if $(MINUTES),--minutes $(MINUTES)) \
 		$(if $(SEED),--seed $(SEED))
 
+bench: setup ## all benchmarks, beside peers that do the same work (half an hour): ONLY=submit,poll ROUNDS=… OUTPUT=…
+	@bash stack/bench.sh
+	@exec .venv/bin/python -m bench $(if $(ONLY),--only $(ONLY)) $(if $(ROUNDS),--rounds $(ROUNDS)) \
+		$(if $(OUTPUT),--output $(OUTPUT))
+
+bench-quick: setup ## the same with fewer and shorter rounds, in less than three minutes
+	@bash stack/bench.sh
+	@exec .venv/bin/python -m bench --quick $(if $(ONLY),--only $(ONLY))
+
 images: ## build the three images with docker, podman or buildah: PYTHON_IMAGE=… REGISTRY=… TAG=… SOURCE=…
 	@exec bash stack/images.sh
 
@@ -70,8 +79,10 @@ lock: setup ## resolve the dependencies again (UPGRADE=--upgrade takes newer ver
 	$(COMPILE) $(PYPROJECTS) services/result-reader/pyproject.toml --extra cache --extra store -o requirements/result-reader.txt
 	$(COMPILE) $(PYPROJECTS) services/*/pyproject.toml requirements/dev.in --all-extras -o requirements/dev.txt
 	$(COMPILE) requirements/build.in -o requirements/build.txt
+	$(COMPILE) requirements/bench.in -o requirements/bench.txt
+	for peer in bench/peers/*/package.json; do npm install --prefix "$${peer%/package.json}" --package-lock-only --omit-lockfile-registry-resolved; done
 
 clean: ## remove .venv, and .local with all its jobs and logs
 	@! [ -e .local/run.lock ] || flock -n .local/run.lock true || { echo "it still runs; stop it first" >&2; exit 1; }
 	rm -rf .venv .local .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
-	find . -name __pycache__ -prune -exec rm -r {} +
+	find . \( -name __pycache__ -o -name node_modules \) -prune -exec rm -r {} +

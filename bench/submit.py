@@ -1,0 +1,70 @@
+"""Submissions: ours recorded, published persistent and confirmed; the article's neither persistent nor confirmed."""
+
+from functools import partial
+from typing import Literal
+
+from redis.asyncio import Redis
+
+from bench import loads, programs, queues, visitors
+from bench.figures import Findings, Goal, at_least, at_most, ratio
+from bench.over_http import Measured, Subject, measure
+from bench.rig import CORE_OF_SERVICE, Rig
+from stack.places import Place
+
+PATH = "submit"
+HELLO, KOA = "hello world", "the article's Koa service"
+CLASSIC, QUORUM = "ours, classic queue", "ours, quorum queue"
+AS_ORIGINAL, PLAIN = "ours, /predict/start, quorum", "ours, quorum, unbatched"
+#: The same service without its fast paths.
+UNBATCHED = {"CACHE_BATCHING": "false", "BROKER_BATCHING": "false"}
+
+
+async def run(rig: Rig) -> Findings:
+    measured = await measure(rig, PATH, [_hello(rig), _koa(rig), *_ours(rig)])
+    return Findings(measured.figures(), tuple(_goals(measured)))
+
+
+def _goals(measured: Measured) -> list[Goal]:
+    goals = []
+    for subject in (CLASSIC, QUORUM, AS_ORIGINAL):
+        ours, ours_p99 = measured.per_s(subject), measured.p99(subject)
+        goals += [
+            at_least(f"{PATH}: {subject}", 1.2, "Koa's requests/s", ratio(ours, measured.per_s(KOA))),
+            at_most(f"{PATH}: {subject}", 0.5, "× Koa's p99", ratio(ours_p99, measured.p99(KOA))),
+            at_least(f"{PATH}: {subject}", 0.45, "hello world's requests/s", ratio(ours, measured.per_s(HELLO))),
+        ]
+    return goals
+
+
+def _hello(rig: Rig) -> Subject:
+    process = rig.start(programs.hello(rig.directory), core=CORE_OF_SERVICE)
+    return Subject(HELLO, process, loads.posts("/hello", visitors.bodies()))
+
+
+def _koa(rig: Rig) -> Subject:
+    place = rig.place()
+    process = rig.start(programs.koa(rig.directory, place), core=CORE_OF_SERVICE)
+    return Subject(KOA, process, loads.posts("/predict/start", visitors.bodies()), partial(_clear, place))
+
+
+def _ours(rig: Rig) -> list[Subject]:
+    jobs = loads.posts("/v1/jobs", visitors.prompts())
+    return [
+        _gateway(rig, CLASSIC, jobs, "classic"),
+        _gateway(rig, QUORUM, jobs, "quorum"),
+        _gateway(rig, AS_ORIGINAL, loads.posts("/predict/start", visitors.bodies()), "quorum"),
+        _gateway(rig, PLAIN, jobs, "quorum", **UNBATCHED),
+    ]
+
+
+def _gateway(rig: Rig, name: str, script: str, queue_type: Literal["classic", "quorum"], **settings: str) -> Subject:
+    place = rig.place(queue_type)
+    process = rig.start(programs.gateway(rig.directory, place, **settings), core=CORE_OF_SERVICE)
+    return Subject(name, process, script, partial(_clear, place))
+
+
+async def _clear(place: Place) -> None:
+    """Without their records too: a gateway publishes again what is recorded as waiting and is in no queue."""
+    await queues.purge(place.environment["AMQP_URL"], place.queue)
+    async with Redis.from_url(place.environment["REDIS_URL"]) as redis:
+        await redis.flushall()
