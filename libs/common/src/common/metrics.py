@@ -25,6 +25,11 @@ OLDEST_WAITING = Gauge(
 
 SERVER_UP = Gauge("gpt_jobs_server_up", "Whether a server answered this process when it was asked last.", ["server"])
 READY = Gauge("gpt_jobs_ready", "Whether this process can serve, as /readyz says.")
+LOOP_LAG = Histogram(
+    "gpt_jobs_event_loop_lag_seconds",
+    "How late the event loop comes to what is due, sampled ten times a second.",
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5),
+)
 
 FINISHED = Counter("gpt_jobs_finished", "Jobs that became terminal, by status and error code.", ["status", "code"])
 DELIVERIES = Counter("gpt_jobs_deliveries", "Deliveries from the queue, by what became of them.", ["outcome"])

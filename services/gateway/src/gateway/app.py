@@ -5,7 +5,7 @@ from functools import partial
 
 import structlog
 
-from common import queue_depth
+from common import loop_lag, queue_depth
 from common.auth import warn_if_unsafe
 from common.broker import Broker
 from common.cache import Cache
@@ -45,6 +45,7 @@ async def serve(settings: GatewaySettings) -> None:
                 depths=partial(queue_depth.sample, broker),
                 oldest=partial(waiting_age.sample, cache, broker.topology.queue),
                 readiness=readiness.sample,
+                lag=loop_lag.sample,
                 admission=partial(admission.watch, partial(queue_depth.ask, broker, broker.topology.queue)),
                 withdrawals=withdrawals.catch_up,
                 recovery=partial(keep_recovering, broker, cache, settings.recovery_grace_s),

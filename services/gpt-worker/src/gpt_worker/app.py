@@ -6,7 +6,7 @@ from functools import partial
 
 import structlog
 
-from common import queue_depth
+from common import loop_lag, queue_depth
 from common.broker import Broker
 from common.cache import Cache
 from common.errors import CacheUnavailable
@@ -54,6 +54,7 @@ async def serve(settings: WorkerSettings) -> None:
                 life=partial(in_hand.show_life, cache),
                 depths=partial(queue_depth.sample, broker),
                 readiness=readiness.sample,
+                lag=loop_lag.sample,
             ),
         ):
             async with background(_begin(settings, broker, cache, store, consumer)), upkeep.of(watch=broker.watch):

@@ -5,6 +5,7 @@ from contextlib import aclosing
 import structlog
 from aiohttp import web
 
+from common import loop_lag
 from common.auth import Clients, warn_if_unsafe
 from common.cache import Cache
 from common.ids import JobIds
@@ -45,7 +46,7 @@ async def serve(settings: ReaderSettings) -> None:
         public.on_shutdown.append(answer_held_requests)
         async with (
             serving(admin, settings.http_host, settings.admin_port, 1),
-            upkeep.of(announcements=waiting.listen, readiness=readiness.sample),
+            upkeep.of(announcements=waiting.listen, readiness=readiness.sample, lag=loop_lag.sample),
             serving(public, settings.http_host, settings.http_port, SHUTDOWN_S),
         ):
             log.info("started", port=settings.http_port, admin_port=settings.admin_port)
