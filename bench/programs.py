@@ -37,11 +37,7 @@ def hello(directory: Path) -> Program:
 
 
 def koa(directory: Path, place: Place) -> Program:
-    environment = {
-        **place.environment,
-        "NODE_ENV": "production",
-        "NODE_PATH": str(NODE_PACKAGES / "koa/node_modules"),
-    }
+    environment = {**place.environment, "NODE_ENV": "production"}
     return _listening("koa", (shutil.which("node") or "node", str(PEERS / "koa/server.js")), directory, environment)
 
 
