@@ -11,12 +11,13 @@ from pathlib import Path
 
 import uvloop
 
-from bench import poll, report, submit
+from bench import cache, poll, report, submit
 from bench.figures import Findings
 from bench.rig import Rig
 from stack.program import ROOT
 
 BENCHMARKS: Mapping[str, Callable[[Rig], Awaitable[Findings]]] = {
+    "cache": cache.run,
     "submit": submit.run,
     "poll": poll.run,
 }
