@@ -71,6 +71,7 @@ class Watch:
                 if not self._has_failed:
                     log.warning("consumer_not_renewed")
                 self._has_failed = True
+            _end_if_told_to()
 
     async def _look(self) -> None:
         is_silent = await self._is_silent()
@@ -99,3 +100,10 @@ class Watch:
             return await self._ready() > 0
         except BrokerUnavailable:
             return False
+
+
+def _end_if_told_to() -> None:
+    """End the task if it was cancelled: on Python 3.11 a wait_for that ends at that very moment keeps it to itself."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
