@@ -103,7 +103,7 @@ class Watch:
 
 
 def _end_if_told_to() -> None:
-    """End the task if it was cancelled: on Python 3.11 a wait_for that ends at that very moment keeps it to itself."""
+    """End a task that was cancelled: Python 3.11's wait_for, if it ends at that very moment, keeps that to itself."""
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError
