@@ -3,9 +3,11 @@
 import asyncio
 import signal
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import pytest
 
+from common import lifecycle
 from common.lifecycle import Stop, background, run
 from tests.waiting import eventually
 
@@ -70,3 +72,20 @@ async def _wait_for_ever(cancelled: asyncio.Event) -> None:
     except asyncio.CancelledError:
         cancelled.set()
         raise
+
+
+async def test_a_task_ends_although_something_in_it_kept_the_cancellation_to_itself(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As Python 3.11's wait_for does, if what it waits for is done at the moment of the cancellation."""
+    monkeypatch.setattr(lifecycle, "CANCEL_AGAIN_S", 0.01)
+    ended = asyncio.Event()
+
+    async def deaf_at_first() -> None:
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        await _wait_for_ever(ended)
+
+    async with asyncio.timeout(5), background(deaf_at_first()):
+        await asyncio.sleep(0)
+    assert ended.is_set()

@@ -1,7 +1,5 @@
 """When a consumer is renewed, and when that has been in vain too often."""
 
-import asyncio
-from contextlib import suppress
 from dataclasses import dataclass, field
 
 import pytest
@@ -85,20 +83,3 @@ async def test_renewing_in_vain_is_given_up_until_a_delivery_comes(consumer: Con
         assert consumer.cannot_be_renewed or consumer.renewals >= MOST_IN_VAIN - 1
         consumer.is_busy = True
         await eventually(lambda: not watch.has_given_up)
-
-
-async def test_it_ends_when_told_to_although_a_renewal_kept_that_to_itself() -> None:
-    """As Python 3.11's wait_for does, if what it waits for is done at the moment of the cancellation."""
-    renewing = asyncio.Event()
-    consumer = Consumer(is_lost=True)
-
-    async def renew() -> None:
-        renewing.set()
-        with suppress(asyncio.CancelledError):
-            await asyncio.Event().wait()
-        consumer.is_lost = False
-
-    task = asyncio.create_task(Watch(consumer, consumer.ready, renew, SILENCE_S).run())
-    await renewing.wait()
-    task.cancel()
-    assert await asyncio.wait([task], timeout=5) == ({task}, set())

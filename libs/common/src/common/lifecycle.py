@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import sys
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -11,6 +11,9 @@ import structlog
 import uvloop
 
 log = structlog.get_logger()
+
+#: Seconds that a cancelled task has to end in, before it is cancelled again.
+CANCEL_AGAIN_S = 5.0
 
 
 class CannotStart(Exception):
@@ -37,9 +40,22 @@ async def background(*coroutines: Coroutine[Any, Any, None]) -> AsyncIterator[No
     """Run tasks beside the block. One that fails cancels the block, and its error comes out of here."""
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(coroutine) for coroutine in coroutines]
-        yield
-        for task in tasks:
+        try:
+            yield
+        finally:
+            await _end(tasks)
+
+
+async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Cancel them until they have ended.
+
+    Once is not enough: a library may keep a cancellation to itself. Python 3.11's wait_for does if what it waits for
+    is done at that very moment, and then the task goes on for ever.
+    """
+    while going_on := [task for task in tasks if not task.done()]:
+        for task in going_on:
             task.cancel()
+        await asyncio.wait(going_on, timeout=CANCEL_AGAIN_S)
 
 
 def run(service: str, life: Coroutine[Any, Any, None]) -> None:

@@ -71,7 +71,6 @@ class Watch:
                 if not self._has_failed:
                     log.warning("consumer_not_renewed")
                 self._has_failed = True
-            _end_if_told_to()
 
     async def _look(self) -> None:
         is_silent = await self._is_silent()
@@ -100,10 +99,3 @@ class Watch:
             return await self._ready() > 0
         except BrokerUnavailable:
             return False
-
-
-def _end_if_told_to() -> None:
-    """End a task that was cancelled: Python 3.11's wait_for, if it ends at that very moment, keeps that to itself."""
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError
