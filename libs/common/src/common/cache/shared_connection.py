@@ -1,7 +1,7 @@
 """One connection for everybody: the commands of one turn of the event loop go out in one write.
 
 Redis answers a connection's commands in their order, so an answer needs nothing but its place to be told whose it
-is. docs/adr/0017-commands-of-a-tick-in-one-round-trip.md says what that gains.
+is. docs/adr/0015-commands-of-a-tick-in-one-write.md says what that gains.
 """
 
 import asyncio
@@ -154,15 +154,12 @@ class SharedConnection:
 
     def _tell_error(self, command: _Command, error: Exception) -> None:
         kind = str(error).partition(" ")[0]
-        if kind == "NOSCRIPT" and not command.answer.done():
-            command.answer.set_exception(ScriptUnknown())
-            return
         if kind in ("LOADING", "READONLY", "MASTERDOWN"):
             # A server that is not, or no longer, the one to talk to; the next connection may lead to another.
             self._written.appendleft(command)
             raise ConnectionError(kind)
         self._breaker.answered()
-        _fail(command, error)
+        _fail(command, ScriptUnknown() if kind == "NOSCRIPT" else _unavailable(error))
 
     def _end(self, error: Exception, *, was_there: bool) -> None:
         """Without a connection: what was on a living one is written to the next, once, and all else fails."""
@@ -170,18 +167,17 @@ class SharedConnection:
         self._connection = self._life = None
         lost, self._written = self._written, deque()
         self._unanswered_bytes = 0
-        again = [command for command in lost if was_there and self._may_be_written_again(command)]
+        again = []
         for command in lost:
-            if command not in again:
+            if was_there and command.writes < MOST_WRITES and not command.answer.done():
+                again.append(command)
+            else:
                 self._lose(command, error)
         if not was_there:
             self._fail_all(error)
         self._in_line.extendleft(reversed(again))
         if self._in_line:
             self._write()
-
-    def _may_be_written_again(self, command: _Command) -> bool:
-        return command.writes < MOST_WRITES and not command.answer.done()
 
     def _fail_all(self, error: Exception) -> None:
         for commands in (self._written, self._in_line):
@@ -192,7 +188,7 @@ class SharedConnection:
         self._end_of_try(command)
         if not command.answer.done():
             self._breaker.lost(command.written_at)
-            _fail(command, error)
+            _fail(command, _unavailable(error))
 
     def _end_of_try(self, command: _Command) -> None:
         if command.is_try:
@@ -238,7 +234,7 @@ class SharedConnection:
 
 def _fail(command: _Command, error: Exception) -> None:
     if not command.answer.done():
-        command.answer.set_exception(_unavailable(error))
+        command.answer.set_exception(error)
 
 
 def _unavailable(error: Exception) -> CacheUnavailable:
