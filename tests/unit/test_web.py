@@ -9,6 +9,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client import generate_latest
+from structlog.testing import capture_logs
 
 from common.errors import BrokerUnavailable, ErrorCode, InvalidRequest, ServiceError
 from common.web import MAX_BODY_BYTES, REQUEST_ID, application, error_response, json_body, json_bytes
@@ -140,3 +141,24 @@ def test_an_envelope_goes_around_the_error() -> None:
     answer = error_response(BrokerUnavailable(), "req_1", envelope={"isOk": False})
     document = json.loads(answer.text or "")
     assert (document["isOk"], document["error"]["code"]) == (False, "broker_unavailable")
+
+
+@pytest.mark.parametrize(
+    ("one_in", "paths", "statuses"),
+    [
+        (3, ["/who/me"] * 7, [200, 200, 200]),
+        (0, ["/who/me"] * 3, []),
+        (0, ["/nowhere", "/who/me", "/fail/broker"], [404, 503]),
+    ],
+)
+async def test_one_in_so_many_requests_is_logged_and_each_that_fails(
+    one_in: int, paths: list[str], statuses: list[int]
+) -> None:
+    routes = [web.get("/who/{id}", whoami), web.get("/fail/{how}", fail)]
+    with capture_logs() as lines:
+        async with TestClient(TestServer(application(routes, one_in))) as client:
+            for path in paths:
+                await client.get(path)
+    answered = [line for line in lines if line["event"] == "request_answered"]
+    assert [line["status"] for line in answered] == statuses
+    assert all(line["log_level"] == ("warning" if line["status"] >= 500 else "info") for line in answered)

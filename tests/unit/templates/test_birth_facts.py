@@ -5,6 +5,7 @@ from datetime import date, datetime, time
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from lunar_python import LunarYear
 
 from common.templates.fortune import birth_facts
 
@@ -130,3 +131,14 @@ def test_the_pillars_obey_the_rules_of_the_almanac(moment: datetime) -> None:
 def split(moment: str) -> tuple[date, time]:
     whole = datetime.fromisoformat(moment)
     return whole.date(), whole.time()
+
+
+def test_the_calendar_of_a_year_is_made_once() -> None:
+    """It takes 10 ms, in which a gateway does nothing else; the library itself keeps the last one only."""
+    birth_facts(date(1990, 1, 1), time(10))
+    before = LunarYear.fromYear.cache_info()
+    birth_facts(date(1990, 1, 1), time(12))
+    birth_facts(date(1990, 1, 2), None)
+    after = LunarYear.fromYear.cache_info()
+    assert after.hits > before.hits
+    assert after.misses == before.misses
