@@ -11,7 +11,7 @@ from pathlib import Path
 
 import uvloop
 
-from bench import cache, poll, report, submit
+from bench import burst, cache, drain, in_hand, memory, pick_up, poll, report, requests_per_answer, submit, worker
 from bench.figures import Findings
 from bench.rig import Rig
 from stack.program import ROOT
@@ -20,6 +20,13 @@ BENCHMARKS: Mapping[str, Callable[[Rig], Awaitable[Findings]]] = {
     "cache": cache.run,
     "submit": submit.run,
     "poll": poll.run,
+    "pick-up": pick_up.run,
+    "requests": requests_per_answer.run,
+    "worker": worker.run,
+    "drain": drain.run,
+    "in-hand": in_hand.run,
+    "burst": burst.run,
+    "memory": memory.run,
 }
 
 ROUNDS, ROUNDS_WHEN_QUICK = 5, 2
