@@ -78,10 +78,13 @@ class Fleet:
         upstream = {"OPENAI_API_KEY": "sk-none", "OPENAI_BASE_URL": model.url, "OPENAI_MODEL": "gpt-4o-mini"}
         self._environment = {**self.place.environment, **upstream, "LOG_LEVEL": "WARNING", **settings}
 
-    def gateway(self, core: int = CORE_OF_SERVICE) -> Process:
+    def gateway(self, core: int = CORE_OF_SERVICE, **settings: str) -> Process:
         http_port, admin_port = ports.free_ports(2)
         program = services.gateway(
-            self._rig.directory, http_port=http_port, admin_port=admin_port, environment=self._environment
+            self._rig.directory,
+            http_port=http_port,
+            admin_port=admin_port,
+            environment={**self._environment, **settings},
         )
         return self._rig.start(program, core=core)
 

@@ -15,10 +15,8 @@ from bench.rig import Rig
 PATH = "pick-up: answered upstream → the client has it"
 CLIENTS = 1000
 #: Seconds over which answers come, one after the other, and before the first of them.
-SPREAD_S, SPREAD_S_WHEN_QUICK = 16, 6
+SPREAD_S, SPREAD_S_WHEN_QUICK = 18, 10
 FIRST_S = 6
-#: As many clients more wait for answers that come later, so that 1,000 wait to the end.
-LATE_S = 600
 
 MOST_P50_MS, MOST_P99_MS = 5, 25
 
@@ -29,7 +27,7 @@ Parts = list[tuple[float, float]]
 async def run(rig: Rig) -> Findings:
     """All services share a core; the clients, the model and the servers have the other."""
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
-        rounds = [await _measure(rig, http) for _ in range(rig.rounds)]
+        rounds = [await _measure(rig, http) for _ in range(rig.few_rounds)]
     whole = [[saving + telling for saving, telling in parts] for parts in rounds]
     figures = (
         _figure("p50", whole, 50),
@@ -55,14 +53,14 @@ async def _measure(rig: Rig, http: aiohttp.ClientSession) -> Parts:
     spread_s = SPREAD_S_WHEN_QUICK if rig.is_quick else SPREAD_S
     model = Model.on(rig, http)
     fleet = Fleet(rig, http, model, PREFETCH=str(CLIENTS))
-    gateway, reader = fleet.gateway(), fleet.reader()
+    gateway, reader = fleet.gateway(RECOVERY_GRACE_S="3600"), fleet.reader()
     fleet.worker()
     prompts = [f"after {FIRST_S + spread_s * number / CLIENTS:.3f} s: {number}" for number in range(CLIENTS)]
-    late = [f"after {LATE_S} s: {number}" for number in range(CLIENTS)]
+    # As many clients more wait for jobs that no worker takes, so that 1,000 wait to the end.
+    aside = fleet.gateway(AMQP_QUEUE=f"{fleet.place.queue}-aside", RECOVERY_GRACE_S="3600")
+    held = await fleet.submit(aside, map(str, range(CLIENTS)))
     async with Announcements.heard(fleet.place) as heard:
         jobs = await fleet.submit(gateway, prompts)
-        # Behind the others: they take the slots that those leave.
-        held = await fleet.submit(gateway, late)
         holding = [asyncio.create_task(asking.wait(http, result_url(reader, job_id), 25)) for job_id in held]
         async with asyncio.timeout(FIRST_S + spread_s + 30):
             answers = await asyncio.gather(*(asking.wait(http, result_url(reader, job_id), 25) for job_id in jobs))

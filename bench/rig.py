@@ -56,6 +56,11 @@ class Rig:
             finally:
                 rig.stop_all()
 
+    @property
+    def few_rounds(self) -> int:
+        """For a benchmark of which a round takes a minute or so."""
+        return 1 if self.is_quick else min(self.rounds, 3)
+
     def place(self, queue_type: Literal["classic", "quorum"] = "classic") -> Place:
         """Names on the servers that no other subject uses; `queue_type` is that of the job queue."""
         place = Place.on(self.servers)
