@@ -19,6 +19,9 @@ from stack import servers
 from stack.process import Process
 from tests.waiting import eventually
 
+#: For tests that publish: both ways to do it keep the same contract.
+BOTH_WAYS = pytest.mark.parametrize("batching", [True, False], ids=["batching", "plain"])
+
 
 class NewBroker(Protocol):
     """Makes a client of the broker that is not connected yet."""

@@ -15,9 +15,15 @@ from tests.integration.broker_clients import NewBroker, Publisher
 
 
 @pytest.fixture
-def settings(place: Place) -> BrokerSettings:
+def batching() -> bool:
+    """Which of the two ways to publish; those who test publishing take both (see BOTH_WAYS)."""
+    return True
+
+
+@pytest.fixture
+def settings(place: Place, batching: bool) -> BrokerSettings:
     """How to reach the broker that all tests share, and this test's names there."""
-    names = {"amqp_exchange": place.exchange, "amqp_queue": place.queue}
+    names = {"amqp_exchange": place.exchange, "amqp_queue": place.queue, "broker_batching": batching}
     return BrokerSettings.model_validate({"amqp_url": place.environment["AMQP_URL"], **names})
 
 

@@ -12,8 +12,10 @@ from common.errors import BrokerUnavailable, PublishRefused
 from common.messages import HeaderValue, Message
 from common.settings import BrokerSettings
 from tests.deployment import Place
-from tests.integration.broker_clients import NewBroker, Publisher, consuming
+from tests.integration.broker_clients import BOTH_WAYS, NewBroker, Publisher, consuming
 from tests.waiting import eventually
+
+pytestmark = BOTH_WAYS
 
 FULL = Message(
     body='{"msg": "你好 👋\x00"}'.encode(),

@@ -8,7 +8,15 @@ from common.broker import Broker
 from common.lifecycle import background
 from common.messages import Message
 from stack.process import Process
-from tests.integration.broker_clients import NewBroker, consuming, eventually_published, unavailable_in_time
+from tests.integration.broker_clients import (
+    BOTH_WAYS,
+    NewBroker,
+    consuming,
+    eventually_published,
+    unavailable_in_time,
+)
+
+pytestmark = BOTH_WAYS
 
 TIMEOUT_S = 1.0
 CALLS: dict[str, Callable[[Broker], Awaitable[object]]] = {

@@ -12,6 +12,7 @@ from common.messages import Message
 from stack.process import Process
 from tests.deployment import Place
 from tests.integration.broker_clients import (
+    BOTH_WAYS,
     NewBroker,
     Publisher,
     eventually_published,
@@ -19,6 +20,8 @@ from tests.integration.broker_clients import (
     unavailable_in_time,
 )
 from tests.waiting import eventually
+
+pytestmark = BOTH_WAYS
 
 TIMEOUT_S = 1.0
 PATIENCE_S = 60.0

@@ -107,6 +107,7 @@ class BrokerSettings(Settings):
     amqp_exchange: str = Field(default="chat-gpt-exchange", min_length=1, max_length=127)
     amqp_queue: str = Field(default="request-queue", min_length=1, max_length=127)
     broker_timeout_s: Timeout = 5
+    broker_batching: bool = True
 
 
 class CacheSettings(Settings):

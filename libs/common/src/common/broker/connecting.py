@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager, suppress
 import aio_pika
 from aio_pika.abc import AbstractRobustConnection
 from aiormq.abc import AbstractChannel as PlainChannel
+from aiormq.abc import AbstractConnection
 from yarl import URL
 
 from common.broker.wire import in_time
@@ -26,6 +27,18 @@ def _patient(url: URL) -> URL:
     """The URL with what aio-pika takes from its query: connect again and again, also the first time."""
     patience = {"reconnect_interval": RECONNECT_INTERVAL_S, "fail_fast": 0}
     return url.update_query({"heartbeat": HEARTBEAT_S, **url.query, **patience})
+
+
+def is_ready(connection: AbstractConnection) -> bool:
+    """Whether the connection is there, and the broker has not said that it reads no more from it."""
+    # There is no other way to ask than to begin to wait, which ends at once if there is nothing to wait for.
+    waiting = connection.ready()
+    try:
+        waiting.send(None)
+    except StopIteration:
+        return True
+    waiting.close()
+    return False
 
 
 @asynccontextmanager

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import time
 from collections.abc import Callable
 from typing import Never
 
@@ -36,7 +37,9 @@ class Broker:
         self._timeout_s = settings.broker_timeout_s
         self._url = settings.amqp_url.get_secret_value()
         self._name = name
-        self._publishing = Publishing(self._url, f"{name} publishing", self._timeout_s)
+        self._publishing = Publishing(
+            self._url, f"{name} publishing", self._timeout_s, batching=settings.broker_batching
+        )
         self._connection: AbstractRobustConnection | None = None
         self._consuming: Consuming | None = None
         self._consumes = asyncio.Event()
@@ -175,10 +178,11 @@ class Broker:
         expiration_ms: int | None = None,
     ) -> None:
         """Publish; if nothing takes the message, declare what it needs and publish it again, all in the one time."""
-        async with in_time(self._timeout_s):
-            try:
-                await self._publishing.publish(message, exchange, routing_key, expiration_ms=expiration_ms)
-            except Unroutable:
+        began = time.monotonic()
+        try:
+            await self._publishing.publish(message, exchange, routing_key, expiration_ms=expiration_ms)
+        except Unroutable:
+            async with in_time(self._timeout_s - (time.monotonic() - began)):
                 await self._declare_again(*needed)
                 await self._publishing.publish(message, exchange, routing_key, expiration_ms=expiration_ms)
 

@@ -9,7 +9,7 @@ from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMe
 from aio_pika.exceptions import ChannelNotFoundEntity
 from aiormq.exceptions import ChannelLockedResource
 
-from common.broker.wire import Delivery, in_time, outgoing
+from common.broker.wire import Delivery, in_time, properties
 from common.errors import BrokerUnavailable
 from common.lifecycle import CannotStart
 from common.messages import Message
@@ -67,8 +67,14 @@ class Inspection:
     async def publish_job(self, message: Message) -> None:
         """Put a job on the job queue, by way of the exchange; raises BrokerUnavailable unless confirmed."""
         async with in_time(self._timeout_s):
-            exchange = await self._other.get_exchange(self._topology.exchange, ensure=False)
-            await exchange.publish(outgoing(message), self._topology.queue, mandatory=True)
+            channel = await self._other.get_underlay_channel()
+            await channel.basic_publish(
+                message.body,
+                exchange=self._topology.exchange,
+                routing_key=self._topology.queue,
+                properties=properties(message),
+                mandatory=True,
+            )
 
     async def ready(self) -> int:
         """How many messages lie in the queue and are in nobody's hands."""

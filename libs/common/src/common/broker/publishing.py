@@ -1,12 +1,17 @@
 """Publishing: confirmed by the broker in time, or an error, on a connection of its own."""
 
 import asyncio
+import time
+from typing import Protocol
 
-import aio_pika
 from aio_pika.abc import AbstractRobustConnection
+from aiormq.abc import AbstractChannel, AbstractConnection
+from pamqp.commands import Basic
 
-from common.broker.connecting import close_connection, close_quietly, new_connection
-from common.broker.wire import in_time, outgoing
+from common.broker.batched_publishes import BatchedPublishes
+from common.broker.connecting import close_connection, is_ready, new_connection
+from common.broker.plain_publishes import PlainPublishes
+from common.broker.wire import Route, in_time, properties
 from common.errors import BrokerUnavailable
 from common.messages import Message
 
@@ -26,12 +31,14 @@ class Publishing:
     publishes has to bear such ghosts in any case, and nothing is cut.
     """
 
-    def __init__(self, url: str, name: str, timeout_s: float) -> None:
+    def __init__(self, url: str, name: str, timeout_s: float, *, batching: bool) -> None:
         self._url = url
         self._name = name
         self._timeout_s = timeout_s
+        self._way: type[Publishes] = BatchedPublishes if batching else PlainPublishes
         self._connection: AbstractRobustConnection | None = None
-        self._channel: aio_pika.Channel | None = None
+        self._channel: AbstractChannel | None = None
+        self._publishes: Publishes | None = None
         self._opening = asyncio.Lock()
 
     async def connect(self) -> None:
@@ -53,33 +60,40 @@ class Publishing:
         expiration_ms: int | None = None,
     ) -> None:
         """Raises BrokerUnavailable unless the broker has confirmed the message; at once if none can be written."""
-        async with in_time(self._timeout_s):
-            channel = await self._open_channel(await self._unblocked())
-            target = await channel.get_exchange(exchange, ensure=False) if exchange else channel.default_exchange
-            await target.publish(outgoing(message, expiration_ms), routing_key, mandatory=mandatory)
+        began = time.monotonic()
+        connection = self._ready_connection()
+        publishes = self._publishes
+        if publishes is None or self._channel is None or self._channel.is_closed:
+            async with in_time(self._timeout_s):
+                publishes = await self._open_channel(connection)
+        left_s = self._timeout_s - (time.monotonic() - began)
+        route = Route(exchange, routing_key, mandatory)
+        await publishes.publish(message.body, route, properties(message, expiration_ms), left_s)
 
     async def aclose(self) -> None:
         """Close the connection; publishes under way fail. Raises BrokerUnavailable if it does not close."""
         await close_connection(self._connection, self._timeout_s)
 
-    async def _unblocked(self) -> AbstractRobustConnection:
+    def _ready_connection(self) -> AbstractConnection:
         """The connection, if it is there and the broker reads from it; raises BrokerUnavailable at once if not."""
-        if self._connection is None or self._connection.transport is None:
+        transport = self._connection.transport if self._connection is not None else None
+        if transport is None or not is_ready(transport.connection):
             raise BrokerUnavailable
-        # Returns without having waited, or would wait until the alarm is over: there is no other way to ask.
-        async with asyncio.timeout(0):
-            await self._connection.transport.ready()
-        return self._connection
+        return transport.connection
 
-    async def _open_channel(self, connection: AbstractRobustConnection) -> aio_pika.Channel:
+    async def _open_channel(self, connection: AbstractConnection) -> "Publishes":
         async with self._opening:
-            if self._channel is None or self._channel.is_closed:
+            if self._publishes is None or self._channel is None or self._channel.is_closed:
                 # Without on_return_raises an unroutable message would look like a confirmed one.
-                channel = aio_pika.Channel(connection, on_return_raises=True)
-                try:
-                    await channel.initialize()
-                except BaseException:
-                    await close_quietly(channel)
-                    raise
-                self._channel = channel
-            return self._channel
+                self._channel = await connection.channel(on_return_raises=True)
+                self._publishes = self._way(self._channel)
+            return self._publishes
+
+
+class Publishes(Protocol):
+    """How messages go over a channel: plain_publishes.py and batched_publishes.py."""
+
+    def __init__(self, channel: AbstractChannel) -> None: ...
+
+    async def publish(self, body: bytes, route: Route, properties: Basic.Properties, timeout_s: float) -> None:
+        """Raises BrokerUnavailable unless the broker has confirmed the message within `timeout_s` seconds."""

@@ -2,15 +2,17 @@
 
 import asyncio
 import re
+import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
 
-import aio_pika
 import structlog
 from aio_pika.abc import AbstractIncomingMessage
 from aio_pika.exceptions import AMQPError, ChannelNotFoundEntity, DeliveryError, PublishError
+from pamqp.commands import Basic
 
 from common.broker.lenient_decoding import tolerate_unreadable_properties
 from common.errors import BrokerUnavailable, PublishRefused, Unroutable
@@ -23,6 +25,7 @@ tolerate_unreadable_properties()
 # Bytes of headers that surely fit into one frame with all other properties. A frame may have 128 KiB, and the broker
 # closes the connection over a longer one.
 _MOST_HEADER_BYTES = 120_000
+_PERSISTENT = 2
 _RETURNS_HEADER = "x-delivery-count"
 # The broker's own book-keeping about one stay of a message on it: not to be sent on with the message.
 _OF_THE_BROKER = re.compile(r"x-(delivery-count|acquired-count|death|(first|last)-death-.*)")
@@ -37,6 +40,14 @@ class QueueState:
 
     ready: int
     consumers: int
+
+
+class Route(NamedTuple):
+    """Where a message goes; whether it is an error that no queue takes it is `mandatory`."""
+
+    exchange: str
+    routing_key: str
+    mandatory: bool = True
 
 
 class Delivery:
@@ -87,12 +98,8 @@ async def in_time(timeout_s: float) -> AsyncIterator[None]:
 def translated() -> Iterator[None]:
     try:
         yield
-    except (PublishError, ChannelNotFoundEntity) as error:
-        raise Unroutable from error
-    except DeliveryError as error:
-        raise PublishRefused from error
     except _FAILURES as error:
-        raise BrokerUnavailable from error
+        raise ours(error) from error
     except asyncio.CancelledError as error:
         # aiormq cancels those who wait on a connection that it gives up: then nobody has cancelled us.
         task = asyncio.current_task()
@@ -101,24 +108,34 @@ def translated() -> Iterator[None]:
         raise BrokerUnavailable from error
 
 
-def outgoing(message: Message, expiration_ms: int | None = None) -> aio_pika.Message:
-    return aio_pika.Message(
-        body=message.body,
-        headers=dict(_in_one_frame(message.headers)),
+def ours(error: BaseException) -> BrokerUnavailable:
+    """What is told of an error of the driver, which is its cause."""
+    told = BrokerUnavailable()
+    if isinstance(error, PublishError | ChannelNotFoundEntity):
+        told = Unroutable()
+    elif isinstance(error, DeliveryError):
+        told = PublishRefused()
+    told.__cause__ = error
+    return told
+
+
+def properties(message: Message, expiration_ms: int | None = None) -> Basic.Properties:
+    """The message without its body, as it goes over the wire; it never is without an id, by which it is returned."""
+    return Basic.Properties(
+        headers=_in_one_frame(message.headers),
         content_type="application/json",
-        delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
-        message_id=message.message_id,
+        delivery_mode=_PERSISTENT,
+        message_id=message.message_id or uuid.uuid4().hex,
         correlation_id=message.correlation_id,
         reply_to=message.reply_to,
-        timestamp=message.timestamp,
-        # aio-pika wants seconds, and cuts off what is less than a millisecond: 1.001 s would become 1000 ms.
-        expiration=None if expiration_ms is None else (expiration_ms + 0.5) / 1000,
+        timestamp=None if message.timestamp is None else datetime.fromtimestamp(message.timestamp, UTC),
+        expiration=None if expiration_ms is None else str(expiration_ms),
     )
 
 
-def _in_one_frame(headers: Mapping[str, HeaderValue]) -> dict[str, HeaderValue]:
+def _in_one_frame(headers: Mapping[str, HeaderValue]) -> dict[str, Any]:
     """The headers to send on; the longest are left out if they are too much. Ours are short."""
-    kept: dict[str, HeaderValue] = {}
+    kept: dict[str, Any] = {}
     left = _MOST_HEADER_BYTES
     for name, value in sorted(headers.items(), key=_size):
         left -= _size((name, value))
