@@ -15,8 +15,8 @@ PATH = "submit"
 HELLO, KOA = "hello world", "the article's Koa service"
 CLASSIC, QUORUM = "ours, classic queue", "ours, quorum queue"
 AS_ORIGINAL, PLAIN = "ours, /predict/start, quorum", "ours, quorum, unbatched"
-#: The same service with a connection to Redis for each command.
-UNBATCHED = {"CACHE_BATCHING": "false"}
+#: The same service with a connection to Redis for each command, and a write for each publish.
+UNBATCHED = {"CACHE_BATCHING": "false", "BROKER_BATCHING": "false"}
 
 
 async def run(rig: Rig) -> Findings:
