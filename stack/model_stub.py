@@ -7,6 +7,7 @@ In a test: `async with ModelStub() as stub:`, give `stub.base_url` to the worker
 import argparse
 import asyncio
 import json
+import math
 import signal
 import socket
 import struct
@@ -76,8 +77,9 @@ class ModelStub:
             await self._notify()
             reply = await self.respond(call)
             await asyncio.sleep(reply.delay)
+            streamed = await _stream(request, call, reply)
         await self._notify()
-        return await _send(request, reply)
+        return streamed or await _send(request, reply)
 
     @contextmanager
     def _counted(self, call: Call) -> Iterator[None]:
@@ -119,6 +121,24 @@ def _read_call(request: web.Request, body: object) -> Call:
     )
 
 
+async def _stream(request: web.Request, call: Call, reply: Reply) -> web.StreamResponse | None:
+    """A completion in pieces, if the call asks for that."""
+    whole = reply.body if isinstance(reply.body, dict) and reply.body.get("object") == "chat.completion" else None
+    if whole is None or not call.body.get("stream") or reply.status != 200 or reply.reset_after == 0:
+        return None
+    response = web.StreamResponse(headers={"Content-Type": "text/event-stream", **reply.headers})
+    await response.prepare(request)
+    left = math.inf if reply.reset_after is None else reply.reset_after
+    for event in replies.server_sent(whole):
+        await response.write(event if left >= len(event) else event[: int(left)])
+        left -= len(event)
+        if left <= 0:
+            _reset(request)
+            break
+        await asyncio.sleep(reply.pause)
+    return response
+
+
 async def _send(request: web.Request, reply: Reply) -> web.StreamResponse:
     headers = {"Content-Type": "application/json", **reply.headers}
     if reply.reset_after is None:
@@ -146,9 +166,9 @@ def _send_error(status: int, message: str) -> web.Response:
     return web.json_response(body, status=status, dumps=lambda value: json.dumps(value, ensure_ascii=False))
 
 
-async def serve(host: str, port: int, delay: float) -> None:
+async def serve(host: str, port: int, delay: float, pause: float) -> None:
     greeting = "I am the stub, not a model; with OPENAI_API_KEY set, a real one answers. You asked:\n"
-    async with ModelStub(replies.echo(delay, greeting), host=host, port=port, keep_calls=False) as stub:
+    async with ModelStub(replies.echo(delay, greeting, pause), host=host, port=port, keep_calls=False) as stub:
         print(f"model stub on {stub.base_url}, answering after {delay:g} s", flush=True)
         stop = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):  # as the first process of a container it must heed them itself
@@ -161,8 +181,9 @@ def main() -> None:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--delay", type=float, default=2.0, help="seconds before each answer (default %(default)g)")
+    parser.add_argument("--pause", type=float, default=0.1, help="seconds between two pieces (default %(default)g)")
     options = parser.parse_args()
-    asyncio.run(serve(options.host, options.port, options.delay))
+    asyncio.run(serve(options.host, options.port, options.delay, options.pause))
 
 
 if __name__ == "__main__":

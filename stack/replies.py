@@ -5,9 +5,12 @@ A behaviour is an async callable from `Call` to `Reply`; `stub.respond = status(
 
 import asyncio
 import json
+import math
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+MOST_PIECES = 64
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,8 @@ class Reply:
     delay: float = 0.0
     #: The connection is reset after this many bytes of the body; 0 resets it before a status line is sent.
     reset_after: int | None = None
+    #: Seconds between two pieces of an answer that is streamed.
+    pause: float = 0.0
 
     @property
     def payload(self) -> bytes:
@@ -73,22 +78,40 @@ def completion(call: Call, text: str, *, finish_reason: str = "stop") -> dict[st
     }
 
 
+def pieces(answer: str) -> list[str]:
+    """The answer in at most MOST_PIECES parts, each but the last of as many characters."""
+    size = max(8, math.ceil(len(answer) / MOST_PIECES))
+    return [answer[start : start + size] for start in range(0, len(answer), size)] or [""]
+
+
+def server_sent(whole: Mapping[str, Any]) -> list[bytes]:
+    """A completion as it is streamed: its role, its text in pieces, why it ends, and what it cost."""
+    choice = whole["choices"][0]
+    deltas: list[tuple[dict[str, Any], str | None]] = [({"role": "assistant", "content": ""}, None)]
+    deltas += [({"content": piece}, None) for piece in pieces(choice["message"]["content"])]
+    deltas.append(({}, choice["finish_reason"]))
+    head = {**whole, "object": "chat.completion.chunk", "usage": None}
+    chunks = [{**head, "choices": [{"index": 0, "delta": delta, "finish_reason": end}]} for delta, end in deltas]
+    chunks.append({**head, "choices": [], "usage": whole["usage"]})
+    return [*(f"data: {json.dumps(chunk)}\n\n".encode() for chunk in chunks), b"data: [DONE]\n\n"]
+
+
 def error_body(message: str, *, kind: str, code: str | None = None, param: str | None = None) -> dict[str, Any]:
     return {"error": {"message": message, "type": kind, "param": param, "code": code}}
 
 
-def echo(delay: float = 0.0, prefix: str = "You said: ") -> Respond:
+def echo(delay: float = 0.0, prefix: str = "You said: ", pause: float = 0.0) -> Respond:
     """`prefix` and then the prompt, character for character."""
 
     async def respond(call: Call) -> Reply:
-        return Reply(body=completion(call, prefix + call.prompt), delay=delay)
+        return Reply(body=completion(call, prefix + call.prompt), delay=delay, pause=pause)
 
     return respond
 
 
-def text(answer: str, *, finish_reason: str = "stop") -> Respond:
+def text(answer: str, *, finish_reason: str = "stop", pause: float = 0.0) -> Respond:
     async def respond(call: Call) -> Reply:
-        return Reply(body=completion(call, answer, finish_reason=finish_reason))
+        return Reply(body=completion(call, answer, finish_reason=finish_reason), pause=pause)
 
     return respond
 

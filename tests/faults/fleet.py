@@ -34,6 +34,9 @@ SETTINGS = {
     "OPENAI_MODEL": "stub-model",
     "PYTHONWARNINGS": "error",
 }
+#: Seconds from the moment on at which clients know of the new service to SIGTERM for the old one, as the chart has with
+#: preStopSeconds: who was about to connect to that has done so.
+PRE_STOP_S = 0.5
 #: What each kind of service talks to; of each kind the first one does it through proxies.
 TALKS_TO = {
     "gateway": ("AMQP_URL", "REDIS_URL"),
@@ -152,6 +155,7 @@ class Fleet:
                 new = self._start(kind, index)
                 await ready(new.process)
                 members[index] = new
+                await asyncio.sleep(PRE_STOP_S)
                 await self.terminate(old)
 
     async def mend(self) -> None:

@@ -22,11 +22,11 @@ from result_reader import handlers
     ],
 )
 def test_wait_is_a_number_of_seconds(wait: str, seconds: float) -> None:
-    assert handlers._wait_s(make_mocked_request("GET", "/?" + urlencode({"wait": wait}))) == seconds
+    assert handlers.seconds_to_wait(make_mocked_request("GET", "/?" + urlencode({"wait": wait}))) == seconds
 
 
 def test_without_wait_nobody_waits() -> None:
-    assert handlers._wait_s(make_mocked_request("GET", "/")) == 0
+    assert handlers.seconds_to_wait(make_mocked_request("GET", "/")) == 0
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_without_wait_nobody_waits() -> None:
 )  # fmt: skip
 def test_any_other_wait_is_refused(wait: str) -> None:
     with pytest.raises(InvalidRequest) as refusal:
-        handlers._wait_s(make_mocked_request("GET", "/?" + urlencode({"wait": wait})))
+        handlers.seconds_to_wait(make_mocked_request("GET", "/?" + urlencode({"wait": wait})))
     assert (refusal.value.param, refusal.value.message) == ("wait", "must be a number of seconds from 0 to 25")
 
 

@@ -53,6 +53,7 @@ class EncodedRecord:
 
     body: bytes
     is_terminal: bool
+    is_running: bool = False
 
 
 class Record(Frozen):
@@ -146,7 +147,7 @@ class Record(Frozen):
 
     def encoded(self) -> EncodedRecord:
         """The record's JSON, and whether it is final."""
-        return EncodedRecord(self.encode(), self.is_terminal)
+        return EncodedRecord(self.encode(), self.is_terminal, self.status is Status.IN_PROGRESS)
 
     @classmethod
     def decode(cls, encoded: bytes) -> Self:

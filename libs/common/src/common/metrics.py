@@ -57,6 +57,7 @@ TOKENS = Counter("gpt_jobs_tokens", "Tokens as the upstream counted them.", ["mo
 
 LOOKUPS = Counter("gpt_jobs_lookups", "Look-ups of a job, by where they were answered.", ["answered_by"])
 HELD_POLLS = Gauge("gpt_jobs_held_polls", "Requests that are held until their job is terminal.")
+STREAMS = Gauge("gpt_jobs_streams", "Requests that follow what a job writes.")
 
 # To find the child of some labels costs several times as much as to count with it.
 http_requests = cache(HTTP_REQUESTS.labels)

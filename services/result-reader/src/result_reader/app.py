@@ -14,10 +14,12 @@ from common.readiness import Readiness
 from common.store import Store
 from common.upkeep import Upkeep
 from common.web import admin_application, application, serving
+from result_reader.following import Following
 from result_reader.handlers import Handlers
 from result_reader.lookup import Lookup
 from result_reader.predict import PredictQuery
 from result_reader.settings import ReaderSettings
+from result_reader.streams import Streams
 from result_reader.waiting import Waiting
 
 log = structlog.get_logger()
@@ -37,8 +39,10 @@ async def serve(settings: ReaderSettings) -> None:
         lookup = Lookup(settings, ids, cache, store)
         readiness = Readiness(stop.asked, useful={"cache": cache.ping, "store": store.ping})
         admin = admin_application(readiness, {"subscription": waiting.is_well, "tasks": upkeep.is_well})
+        following = Following(cache, waiting)
+        streams = Streams(clients, lookup, following)
         routes = Handlers(clients, lookup, waiting).routes() + PredictQuery(clients, lookup).routes()
-        public = application(routes, settings.request_log_one_in)
+        public = application([*routes, *streams.routes()], settings.request_log_one_in)
 
         async def answer_held_requests(_app: web.Application) -> None:
             waiting.stop()
@@ -46,7 +50,12 @@ async def serve(settings: ReaderSettings) -> None:
         public.on_shutdown.append(answer_held_requests)
         async with (
             serving(admin, settings.http_host, settings.admin_port, 1),
-            upkeep.of(announcements=waiting.listen, readiness=readiness.sample, lag=loop_lag.sample),
+            upkeep.of(
+                announcements=waiting.listen,
+                pieces=following.listen,
+                readiness=readiness.sample,
+                lag=loop_lag.sample,
+            ),
             serving(public, settings.http_host, settings.http_port, SHUTDOWN_S),
         ):
             log.info("started", port=settings.http_port, admin_port=settings.admin_port)

@@ -39,7 +39,7 @@ class Handlers:
         """`GET /v1/results/{id}`: the record, at once or when it is terminal."""
         client = self._clients.of(request.headers.get("Authorization"))
         job_id = request.match_info["id"]
-        wait_s = _wait_s(request) if request.query_string else 0
+        wait_s = seconds_to_wait(request) if request.query_string else 0
         if not wait_s:
             return _conditional(request, await self._lookup.find(job_id, client))
         return _conditional(
@@ -60,7 +60,8 @@ class Handlers:
         return found.body
 
 
-def _wait_s(request: web.Request) -> float:
+def seconds_to_wait(request: web.Request) -> float:
+    """`wait` of the query, 0 if it is not there; raises InvalidRequest."""
     text = request.query.get("wait", "0")
     if not (_NUMBER.fullmatch(text) and float(text) <= MAX_WAIT_S):
         raise InvalidRequest(f"must be a number of seconds from 0 to {MAX_WAIT_S}", "wait")

@@ -54,18 +54,29 @@ class Lookup:
         if cached is not None:
             metrics.lookups("cache").inc()
             return cached if cached.is_terminal else await self._not_behind(job_id, cached)
-        return await self._refill(await self._beyond_the_cache(job_id, minted_at))
+        return await self._with_text(await self._refill(await self._beyond_the_cache(job_id, minted_at)))
 
     async def _not_behind(self, job_id: str, cached: EncodedRecord) -> EncodedRecord:
         """The job's end if the store knows it and the cache may not, which a poll may have told meanwhile."""
         was_passed_over = time.monotonic() - self._passed_over_at < BEHIND_S
         if not (was_passed_over or self._cache.was_cut_off_within(BEHIND_S)):
-            return cached
+            return await self._with_text(cached)
         with suppress(StoreUnavailable):
             record = await self._store.find(job_id)
             if record is not None and record.is_terminal and record.expires_at > time.time():
                 return record.encoded()
-        return cached
+        return await self._with_text(cached)
+
+    async def _with_text(self, found: EncodedRecord) -> EncodedRecord:
+        """The record; that of a running job with what its attempt has written so far."""
+        if not found.is_running:
+            return found
+        record = Record.decode(found.body)
+        try:
+            text = await self._cache.texts.read(record.id, record.attempt)
+        except CacheUnavailable:
+            return found
+        return record.model_copy(update={"output_text": text}).encoded() if text else found
 
     async def _beyond_the_cache(
         self, job_id: str, minted_at: float | None, rather_than_gone: ServiceError | None = None

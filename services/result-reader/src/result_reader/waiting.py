@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from itertools import islice
+from typing import Protocol
 
 import structlog
 
@@ -23,16 +24,23 @@ LOOKS_AT_ONCE = 50
 DEAF_S = 60
 
 
+class Waker(Protocol):
+    """What is set to wake one who waits."""
+
+    def set(self) -> None:
+        """The job has ended, or may have: it is to be looked up."""
+
+
 class Waiting:
     """Who waits for which job."""
 
     def __init__(self, cache: Cache) -> None:
         self._cache = cache
-        self._events: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
-        # The same events, those first that have not been set for the longest time.
-        self._in_turn: dict[asyncio.Event, None] = {}
+        self._wakers: defaultdict[str, set[Waker]] = defaultdict(set)
+        # The same ones, those first that have not been set for the longest time.
+        self._in_turn: dict[Waker, None] = {}
         self._deaf_since: float | None = None
-        self._stopped = False
+        self.is_stopped = False
         metrics.WATCHDOG.labels("subscription")  # counted from 0
 
     async def listen(self) -> None:
@@ -63,13 +71,14 @@ class Waiting:
         self, job_id: str, timeout_s: float, look: Callable[[], Awaitable[EncodedRecord]]
     ) -> EncodedRecord:
         """What `look` finds when the job is terminal, or when `timeout_s` seconds are over."""
-        with self._registered(job_id) as event, metrics.HELD_POLLS.track_inprogress():
+        event = asyncio.Event()
+        with self.registered(job_id, event), metrics.HELD_POLLS.track_inprogress():
             # Registered before looking: an announcement in between must not be missed.
             found = await look()
             ends_at = asyncio.get_running_loop().time() + timeout_s
-            is_last = self._stopped
+            is_last = self.is_stopped
             while not (found.is_terminal or is_last):
-                is_last = not await _set_before(event, ends_at) or self._stopped
+                is_last = not await _set_before(event, ends_at) or self.is_stopped
                 event.clear()
                 try:
                     found = await look()
@@ -81,35 +90,35 @@ class Waiting:
 
     def stop(self) -> None:
         """Answer every held request with what is known now."""
-        self._stopped = True
+        self.is_stopped = True
         self._wake_all()
 
     @contextmanager
-    def _registered(self, job_id: str) -> Iterator[asyncio.Event]:
-        event = asyncio.Event()
-        self._events[job_id].add(event)
-        self._in_turn[event] = None
+    def registered(self, job_id: str, waker: Waker) -> Iterator[None]:
+        """Within the block the waker is set whenever the job has ended, or an announcement may be missed."""
+        self._wakers[job_id].add(waker)
+        self._in_turn[waker] = None
         try:
-            yield event
+            yield
         finally:
-            del self._in_turn[event]
-            self._events[job_id].discard(event)
-            if not self._events[job_id]:
-                del self._events[job_id]
+            del self._in_turn[waker]
+            self._wakers[job_id].discard(waker)
+            if not self._wakers[job_id]:
+                del self._wakers[job_id]
 
     def _wake(self, job_id: str) -> None:
-        for event in self._events.get(job_id, ()):
-            event.set()
+        for waker in self._wakers.get(job_id, ()):
+            waker.set()
 
     def _wake_all(self) -> None:
-        for event in self._in_turn:
-            event.set()
+        for waker in self._in_turn:
+            waker.set()
 
     def _wake_some(self) -> None:
-        for event in list(islice(self._in_turn, LOOKS_AT_ONCE)):
-            event.set()
-            del self._in_turn[event]
-            self._in_turn[event] = None
+        for waker in list(islice(self._in_turn, LOOKS_AT_ONCE)):
+            waker.set()
+            del self._in_turn[waker]
+            self._in_turn[waker] = None
 
     async def _ask_whether_deaf(self) -> None:
         try:

@@ -2,5 +2,6 @@
 
 from common.cache.leases import WORKER_TTL_S, Claim, Lease, Taken
 from common.cache.records import Cache
+from common.cache.texts import Piece
 
-__all__ = ["WORKER_TTL_S", "Cache", "Claim", "Lease", "Taken"]
+__all__ = ["WORKER_TTL_S", "Cache", "Claim", "Lease", "Piece", "Taken"]

@@ -2,7 +2,7 @@
 
 
 class Keys:
-    """All keys and the channel, under one prefix; what is kept there stands in records.py."""
+    """All keys and channels, under one prefix; what is kept there stands in records.py."""
 
     def __init__(self, prefix: str) -> None:
         self.jobs = f"{prefix}job:"
@@ -11,9 +11,13 @@ class Keys:
         self.running = f"{prefix}running"
         self.horizon = f"{prefix}horizon"
         self.finished = f"{prefix}finished"
+        self.texts = f"{prefix}text:"
 
     def job(self, job_id: str) -> str:
         return self.jobs + job_id
+
+    def text(self, job_id: str, attempt: int) -> str:
+        return f"{self.texts}{job_id}:{attempt}"
 
     def worker(self, name: str) -> str:
         return self.workers + name

@@ -7,6 +7,7 @@ Under the prefix:
 - `worker:<name>`: there as long as the worker lives; a lease counts only while its owner's key is there;
 - `waiting`, `running`: the ids of jobs whose message can be recovered, by when they are due or were taken;
   `horizon`: when the job was due that was taken last;
+- `text:<id>:<attempt>` and the channel `text:<id>`: see texts.py;
 - channel `finished`: the id of each job that became terminal.
 """
 
@@ -23,8 +24,10 @@ from common.cache.commands import Commands, Part
 from common.cache.connecting import LOST, CutOff
 from common.cache.keys import Keys
 from common.cache.leases import WORKER_TTL_S, Claim, Lease, Taken
+from common.cache.pieces import Pieces
 from common.cache.plain_commands import PlainCommands
 from common.cache.shared_connection import SharedConnection
+from common.cache.texts import Texts, encode_piece
 from common.errors import ErrorCode, ServiceError
 from common.jobs import TERMINAL, EncodedRecord, Record, Status
 from common.settings import CacheSettings
@@ -33,6 +36,7 @@ TERMINAL_RANK = 2
 RANK = {Status.QUEUED: 0, Status.IN_PROGRESS: 1} | dict.fromkeys(TERMINAL, TERMINAL_RANK)
 
 _TERMINAL = str(TERMINAL_RANK).encode()
+_RUNS = str(RANK[Status.IN_PROGRESS]).encode()
 _LIVES = b"1"
 _RUN_ID = re.compile(rb"run_id:(\w+)")
 
@@ -47,6 +51,8 @@ class Cache:
         self._commands: Commands = way(url, timeout_s, breaker, self._cut_off)
         self._keys = Keys(settings.redis_prefix)
         self._announcements = Announcements(url, self._keys.finished, timeout_s, breaker, self._cut_off)
+        self.texts = Texts(self._commands, self._keys)
+        self.pieces = Pieces(url, self._keys.texts, timeout_s, self._cut_off)
         self._run_id: bytes | None = None
 
     async def get(self, job_id: str) -> EncodedRecord | None:
@@ -55,7 +61,7 @@ class Cache:
         is_terminal = rank == _TERMINAL
         if body is None and is_terminal:
             raise ServiceError(ErrorCode.JOB_NOT_FOUND)
-        return None if body is None else EncodedRecord(body, is_terminal)
+        return None if body is None else EncodedRecord(body, is_terminal, rank == _RUNS)
 
     async def advance(self, record: Record, ttl_s: float, *, over_nothing: bool = False) -> bool:
         """Write the record if that is a step forward, and say whether it was; a terminal one is announced.
@@ -183,9 +189,10 @@ class Cache:
         names = self._keys
         written = await scripts.ADVANCE.run(
             self._commands,
-            [names.job(record.id), names.waiting, names.running],
+            [names.job(record.id), names.waiting, names.running, names.text(record.id, record.attempt)],
             *(RANK[record.status], record.encode(), _milliseconds(ttl_s)),
             *(names.finished, record.id, int(over_nothing), message, _now()),
+            *(names.texts + record.id, encode_piece(record.attempt, 0, "")),
         )
         return bool(written)
 

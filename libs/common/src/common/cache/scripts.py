@@ -7,8 +7,9 @@ from common.cache.commands import Script
 
 # Forward only, in one round trip: queued is written over nothing, in_progress over queued and itself,
 # a terminal record over anything but another one. A copy of the message makes the job one that can be recovered.
-# KEYS: job, waiting, running. ARGV: rank, record, milliseconds to live, channel, id, 1 if only over nothing,
-# the message's copy or '', when the job is due.
+# That an attempt begins is announced to those who follow its text, which is deleted when the job ends.
+# KEYS: job, waiting, running, text. ARGV: rank, record, milliseconds to live, channel, id, 1 if only over nothing,
+# the message's copy or '', when the job is due, channel of its text, what is announced there.
 # Returns 1 if written.
 ADVANCE = Script("""
 local current = tonumber(redis.call('HGET', KEYS[1], 'rank') or '-1')
@@ -21,7 +22,9 @@ if ARGV[7] ~= '' then
   redis.call('HSET', KEYS[1], 'message', ARGV[7])
   redis.call('ZADD', KEYS[2], ARGV[8], ARGV[5])
 end
+if rank == 1 then redis.call('PUBLISH', ARGV[9], ARGV[10]) end
 if rank == 2 then
+  redis.call('DEL', KEYS[4])
   redis.call('HDEL', KEYS[1], 'owner', 'token', 'attempts', 'message')
   redis.call('ZREM', KEYS[2], ARGV[5])
   redis.call('ZREM', KEYS[3], ARGV[5])

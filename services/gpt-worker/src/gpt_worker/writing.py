@@ -1,0 +1,77 @@
+"""Tells what an attempt writes while it does, however fast: with at most one write to the cache per 50 ms."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import structlog
+
+from common.cache import Cache, Piece
+from common.errors import CacheUnavailable
+
+log = structlog.get_logger()
+
+#: Seconds between two writes of one attempt; what comes meanwhile goes into the next one.
+PAUSE_S = 0.05
+
+
+class Writing:
+    """The text of one attempt. It is there for those who follow the job; the record alone is what counts."""
+
+    def __init__(self, cache: Cache, job_id: str, attempt: int, ttl_s: float) -> None:
+        self._cache = cache
+        self._job_id = job_id
+        self._attempt = attempt
+        self._ttl_s = ttl_s
+        self._parts: list[str] = []
+        self._has_more = asyncio.Event()
+        # Characters and bytes that the cache has; None if that is not certain.
+        self._told = 0
+        self._told_bytes: int | None = 0
+
+    @property
+    def text(self) -> str:
+        """All that was written."""
+        return "".join(self._parts)
+
+    def add(self, part: str) -> None:
+        """Write some more; returns at once."""
+        self._parts.append(part)
+        self._has_more.set()
+
+    @asynccontextmanager
+    async def telling(self) -> AsyncIterator[None]:
+        """Tell what is written for as long as the block runs; what is then left stands in the record."""
+        task = asyncio.create_task(self._tell())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _tell(self) -> None:
+        while True:
+            await self._has_more.wait()
+            self._has_more.clear()
+            try:
+                await self._tell_rest()
+            except CacheUnavailable:
+                self._told_bytes = None
+                self._has_more.set()
+            await asyncio.sleep(PAUSE_S)
+
+    async def _tell_rest(self) -> None:
+        text = self._parts[0] if len(self._parts) == 1 else self.text
+        self._parts = [text]
+        rest = text[self._told :]
+        texts, told_bytes = self._cache.texts, self._told_bytes
+        if told_bytes is None or not await texts.append(self._piece(self._told, rest), told_bytes, self._ttl_s):
+            # Written anew: the cache was away, or has forgotten some of it.
+            await texts.replace(self._piece(0, text), self._ttl_s)
+            self._told_bytes = len(text.encode())
+        else:
+            self._told_bytes = told_bytes + len(rest.encode())
+        self._told = len(text)
+
+    def _piece(self, offset: int, text: str) -> Piece:
+        return Piece(self._job_id, self._attempt, offset, text)
