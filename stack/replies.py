@@ -150,11 +150,13 @@ def reset(after: int = 40) -> Respond:
     return respond
 
 
-def garbage(body: str | bytes = '{"id": "chatcmpl-stub", "choices": [') -> Respond:
-    """Status 200 and a body that is no completion: by default half a JSON document, "" for an empty one."""
+def garbage(
+    body: str | bytes = '{"id": "chatcmpl-stub", "choices": [', headers: Mapping[str, str] | None = None
+) -> Respond:
+    """Status 200 and a body as it is, that need be no completion: by default half a JSON document."""
 
     async def respond(_: Call) -> Reply:
-        return Reply(body=body, headers={"Content-Type": "application/json"})
+        return Reply(body=body, headers={"Content-Type": "application/json", **(headers or {})})
 
     return respond
 

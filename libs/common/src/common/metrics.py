@@ -64,6 +64,12 @@ http_requests = cache(HTTP_REQUESTS.labels)
 http_seconds = cache(HTTP_SECONDS.labels)
 accepted = cache(ACCEPTED.labels)
 lookups = cache(LOOKUPS.labels)
+finished = cache(FINISHED.labels)
+deliveries = cache(DELIVERIES.labels)
+answer_seconds = cache(ANSWER_SECONDS.labels)
+upstream_calls = cache(UPSTREAM_CALLS.labels)
+upstream_seconds = cache(UPSTREAM_SECONDS.labels)
+tokens = cache(TOKENS.labels)
 
 MAX_MODELS = 50
 _seen_models: set[str] = set()

@@ -2,41 +2,32 @@
 
 import asyncio
 import time
-from dataclasses import dataclass
 from typing import Any
 
+import httpx2
 import openai
+import orjson
 import structlog
-from openai import AsyncOpenAI, Omit, omit
-from openai.types.chat import ChatCompletion
+from openai import AsyncOpenAI
 
 from common import metrics
-from common.jobs import Usage
 from common.prompts import ChatMessage, Options
 from gpt_worker import failures, retries
+from gpt_worker.answers import Answer, answer_in
 from gpt_worker.failures import Failure, UpstreamFailure
 from gpt_worker.keys import KeyPool
 from gpt_worker.settings import WorkerSettings
+from gpt_worker.transport import new_client
 
 log = structlog.get_logger()
 
-#: What the store's documents, 16 MB at most, can surely hold.
-MAX_OUTPUT_CHARS = 2_000_000
-
 OPENAI_URL = "https://api.openai.com/v1"
-#: Seconds; an upstream that cannot be reached in this time is away.
-CONNECT_TIMEOUT_S = 10
-
 _UNUSED_KEY = "none"
+#: The options that upstreams know by the same names.
+_PASSED_ON = ("temperature", "top_p", "max_tokens", "presence_penalty", "frequency_penalty", "stop")
 
-
-@dataclass(frozen=True)
-class Answer:
-    """What the model said."""
-
-    text: str
-    model: str
-    usage: Usage | None
+#: The client makes a random one for each call otherwise, and sends none either way.
+_UNSENT: Any = {"idempotency_key": "unsent"}
 
 
 class Completion:
@@ -49,13 +40,16 @@ class Completion:
         keys = [key.get_secret_value() for key in settings.openai_api_key] or [_UNUSED_KEY]
         _count_from_0(metrics.model_label(settings.openai_model))  # the first to get a label of its own
         self._keys = KeyPool(keys, settings.openai_key_rest_s)
+        # Given always: from an empty variable the client would take an empty URL.
+        base_url = settings.openai_base_url or OPENAI_URL
+        self._http = new_client(base_url, settings.job_timeout_s)
         self._clients = {
             key: AsyncOpenAI(
                 api_key=key,
-                # Given always: from an empty variable the client would take an empty URL.
-                base_url=settings.openai_base_url or OPENAI_URL,
+                base_url=base_url,
                 max_retries=0,
-                timeout=settings.job_timeout_s,
+                timeout=self._http.timeout,
+                http_client=self._http,
             )
             for key in keys
         }
@@ -88,8 +82,7 @@ class Completion:
 
     async def aclose(self) -> None:
         """Close all connections."""
-        for client in self._clients.values():
-            await client.close()
+        await self._http.aclose()
 
     async def _with_living_key(self, prompt: list[ChatMessage], model: str, options: Options) -> Answer:
         refused: dict[str, UpstreamFailure] = {}
@@ -109,31 +102,25 @@ class Completion:
 
 
 async def _call(client: AsyncOpenAI, prompt: list[ChatMessage], model: str, options: Options) -> Answer:
+    """The answer, read from bytes: to check the request and build the completion as objects costs as much again."""
+    request = {
+        "model": model,
+        "messages": [{"role": message.role, "content": message.content} for message in prompt],
+        **{name: value for name in _PASSED_ON if (value := getattr(options, name)) is not None},
+    }
     try:
-        completion = await client.chat.completions.create(
-            model=model,
-            messages=[message.model_dump() for message in prompt],  # type: ignore[misc]
-            temperature=_given(options.temperature),
-            top_p=_given(options.top_p),
-            max_tokens=_given(options.max_tokens),
-            presence_penalty=_given(options.presence_penalty),
-            frequency_penalty=_given(options.frequency_penalty),
-            stop=_given(options.stop),
+        response = await client.post(
+            "/chat/completions", content=orjson.dumps(request), cast_to=httpx2.Response, options=_UNSENT
         )
     except openai.APITimeoutError as error:
         raise UpstreamFailure(Failure.TIMEOUT) from error
     except openai.APIStatusError as error:
         raise _failure_of(error) from error
-    except (openai.APIConnectionError, OSError) as error:
+    except openai.APIConnectionError as error:
         raise UpstreamFailure(Failure.CONNECTION) from error
-    # ValueError: a body that is not JSON although its content type says so.
-    except (openai.OpenAIError, ValueError) as error:
+    except openai.OpenAIError as error:
         raise UpstreamFailure(Failure.MALFORMED_ANSWER) from error
-    return _answer_of(completion, model)
-
-
-def _given(value: Any) -> Any | Omit:
-    return omit if value is None else value
+    return answer_in(response.content, model)
 
 
 def _failure_of(error: openai.APIStatusError) -> UpstreamFailure:
@@ -141,56 +128,22 @@ def _failure_of(error: openai.APIStatusError) -> UpstreamFailure:
     return UpstreamFailure(failure, retries.retry_after_s(error.response.headers))
 
 
-def _answer_of(completion: ChatCompletion, asked_model: str) -> Answer:
-    """The first choice's text; the client builds its objects without validation, so anything may be missing."""
-    try:
-        choice = completion.choices[0]
-        text: Any = choice.message.content
-        if choice.finish_reason == "content_filter" or choice.message.refusal:
-            raise UpstreamFailure(Failure.CONTENT_FILTER)
-        model: Any = completion.model
-        usage: Any = completion.usage
-    except (AttributeError, IndexError, TypeError) as error:
-        raise UpstreamFailure(Failure.MALFORMED_ANSWER) from error
-    if not isinstance(text, str):
-        raise UpstreamFailure(Failure.MALFORMED_ANSWER)
-    if len(text) > MAX_OUTPUT_CHARS:
-        raise UpstreamFailure(Failure.OVERSIZED_ANSWER)
-    return Answer(_whole(text), model if isinstance(model, str) and model else asked_model, _usage_of(usage))
-
-
-def _usage_of(usage: Any) -> Usage | None:
-    try:
-        return Usage(
-            input_tokens=usage.prompt_tokens,
-            output_tokens=usage.completion_tokens,
-            total_tokens=usage.total_tokens,
-        )
-    except (AttributeError, ValueError):
-        return None
-
-
 def _count_from_0(model: str) -> None:
     for result in ("completed", *Failure):
-        metrics.UPSTREAM_CALLS.labels(model, result)
-    metrics.UPSTREAM_SECONDS.labels(model, "completed")
+        metrics.upstream_calls(model, result)
+    metrics.upstream_seconds(model, "completed")
     for direction in ("input", "output"):
-        metrics.TOKENS.labels(model, direction)
+        metrics.tokens(model, direction)
 
 
 def _count_call(asked_model: str, result: str, seconds: float) -> None:
     model = metrics.asked_model_label(asked_model)
-    metrics.UPSTREAM_CALLS.labels(model, result).inc()
-    metrics.UPSTREAM_SECONDS.labels(model, result).observe(seconds)
+    metrics.upstream_calls(model, result).inc()
+    metrics.upstream_seconds(model, result).observe(seconds)
 
 
 def _count_tokens(answer: Answer) -> None:
     if answer.usage is not None:
         model = metrics.model_label(answer.model)
-        metrics.TOKENS.labels(model, "input").inc(max(0, answer.usage.input_tokens))
-        metrics.TOKENS.labels(model, "output").inc(max(0, answer.usage.output_tokens))
-
-
-def _whole(text: str) -> str:
-    """The text with surrogates joined, and replaced where they have no partner: UTF-8 has none."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        metrics.tokens(model, "input").inc(max(0, answer.usage.input_tokens))
+        metrics.tokens(model, "output").inc(max(0, answer.usage.output_tokens))

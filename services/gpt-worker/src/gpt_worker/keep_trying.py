@@ -6,10 +6,11 @@ from typing import TypeVar
 import structlog
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_exponential_jitter
 
-from common.errors import BrokerUnavailable, CacheUnavailable, StoreUnavailable
+from common.errors import BrokerUnavailable, CacheUnavailable, ServiceError, StoreUnavailable
 
 log = structlog.get_logger()
 
+AWAY = (BrokerUnavailable, CacheUnavailable, StoreUnavailable)
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 2
 
@@ -18,17 +19,23 @@ Value = TypeVar("Value")
 
 async def keep_trying(operation: Callable[[], Awaitable[Value]]) -> Value:
     """The operation's value, however long its server is away; ends early only by being cancelled."""
+    try:
+        # Nearly always that is all, and to set up tenacity costs more than many an operation.
+        return await operation()
+    except AWAY as error:
+        failed: list[ServiceError] = [error]
     retrying = AsyncRetrying(
-        retry=retry_if_exception_type((BrokerUnavailable, CacheUnavailable, StoreUnavailable)),
+        retry=retry_if_exception_type(AWAY),
         wait=wait_exponential_jitter(multiplier=FIRST_PAUSE_S, max=LONGEST_PAUSE_S, jitter=FIRST_PAUSE_S),
         before_sleep=_tell,
     )
 
-    async def awaited() -> Value:
-        # tenacity awaits what is declared async; a lambda that returns a coroutine is not.
+    async def counted_from_the_first() -> Value:
+        if failed:
+            raise failed.pop()
         return await operation()
 
-    return await retrying(awaited)
+    return await retrying(counted_from_the_first)
 
 
 def _tell(state: RetryCallState) -> None:

@@ -136,7 +136,7 @@ class Processing:
             if attempt == 1:
                 metrics.QUEUE_SECONDS.observe(now - job.begun_at)
             longest_s = min(job.options.timeout_s or math.inf, self._settings.job_timeout_s)
-            log.info("attempt_started", attempt=attempt)
+            log.debug("attempt_started", attempt=attempt)
             try:
                 answer = await self._completion.answer(
                     job.prompt, model, job.options, min(longest_s, started.deadline_at - now)

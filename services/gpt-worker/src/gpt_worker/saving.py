@@ -123,14 +123,14 @@ class Saving:
 
 
 def _count_from_0() -> None:
-    metrics.FINISHED.labels(Status.COMPLETED, "")
+    metrics.finished(Status.COMPLETED, "")
     for code in JOB_ERRORS:
-        metrics.FINISHED.labels(Status.FAILED, code)
+        metrics.finished(Status.FAILED, code)
     for status in (Status.COMPLETED, Status.FAILED):
-        metrics.ANSWER_SECONDS.labels(status)
+        metrics.answer_seconds(status)
 
 
 def _count(record: Record, begun_at: float) -> None:
     """Count a job that is terminal, and how long its client has waited, through every attempt."""
-    metrics.FINISHED.labels(record.status, record.error.code if record.error else "").inc()
-    metrics.ANSWER_SECONDS.labels(record.status).observe(max(0.0, time.time() - begun_at))
+    metrics.finished(record.status, record.error.code if record.error else "").inc()
+    metrics.answer_seconds(record.status).observe(max(0.0, time.time() - begun_at))

@@ -28,7 +28,7 @@ class Settlement:
         self._cache = cache
         self._saving = saving
         for outcome in Outcome:
-            metrics.DELIVERIES.labels(outcome)  # counted from 0
+            metrics.deliveries(outcome)  # counted from 0
 
     async def settle(self, delivery: Delivery, result: Result) -> None:
         """Carry out the action of the result's outcome; the acknowledgement is always last."""
@@ -51,7 +51,7 @@ class Settlement:
             await delivery.acknowledge()
         else:
             await delivery.give_back()
-        metrics.DELIVERIES.labels(result.outcome).inc()
+        metrics.deliveries(result.outcome).inc()
         log.info("delivery_settled", outcome=result.outcome)
 
     async def _reply(self, message: Message, reply_to: str, record: Record) -> None:

@@ -1,0 +1,84 @@
+"""How the calls of the model travel: over one session of aiohttp, with as many connections as there are calls.
+
+The openai client takes any transport of httpx2. The usual one looks through all of its connections for each call, and
+bounds how many there are; docs/adr/0018-calls-of-the-model-over-aiohttp.md has the figures.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import aiohttp
+import httpx2
+
+#: Seconds; an upstream that cannot be reached in this time is away.
+CONNECT_TIMEOUT_S = 10
+#: Seconds that an unused connection is kept: less than the 5 s after which many servers close theirs. A call that
+#: meets with that moment is lost.
+KEPT_S = 4
+
+
+def new_client(base_url: str, timeout_s: float) -> httpx2.AsyncClient:
+    """A client for every key, to be closed once. Needs a running event loop."""
+    return httpx2.AsyncClient(
+        transport=AiohttpTransport(proxy_for(base_url)),
+        timeout=httpx2.Timeout(timeout_s, connect=CONNECT_TIMEOUT_S),
+        follow_redirects=True,
+    )
+
+
+class AiohttpTransport(httpx2.AsyncBaseTransport):
+    """Sends each request at once, on a connection of its own, and reads the whole answer."""
+
+    def __init__(self, proxy: str | None) -> None:
+        # The certificates are those that httpx2 trusts, SSL_CERT_FILE among them.
+        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEPT_S, ssl=httpx2.create_ssl_context())
+        self._session = aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),  # httpx2 sees to them
+            auto_decompress=False,  # and to this
+            proxy=proxy,
+        )
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        """The answer, with its body; raises TransportError."""
+        timeout = request.extensions["timeout"]
+        with _translated():
+            async with self._session.request(
+                request.method,
+                str(request.url),
+                headers=request.headers.multi_items(),
+                data=request.content,
+                allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(sock_connect=timeout["connect"], sock_read=timeout["read"]),
+            ) as response:
+                body = await response.read()
+        return httpx2.Response(response.status, headers=response.raw_headers, content=body, request=request)
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._session.close()
+
+
+def proxy_for(url: str) -> str | None:
+    """The proxy that the environment names for a URL. aiohttp would ask it, and read ~/.netrc, for each call."""
+    parts = urlsplit(url)
+    if proxy_bypass(parts.hostname or ""):
+        return None
+    proxies = getproxies()
+    return proxies.get(parts.scheme) or proxies.get("all")
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Of aiohttp's errors those of httpx2 that say the same."""
+    try:
+        yield
+    # The first is a TimeoutError too, but who is not reached in so long a time is away, not slow.
+    except (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError) as error:
+        raise httpx2.ConnectError("not reached") from error
+    except TimeoutError as error:
+        raise httpx2.ReadTimeout("no answer in time") from error
+    except (aiohttp.ClientError, OSError) as error:
+        raise httpx2.NetworkError("the connection was lost") from error
