@@ -34,8 +34,8 @@ SETTINGS = {
     "OPENAI_MODEL": "stub-model",
     "PYTHONWARNINGS": "error",
 }
-#: Seconds from the moment on at which clients know of the new service to SIGTERM for the old one, as the chart has with
-#: preStopSeconds: who was about to connect to that has done so.
+#: Seconds between the new service's turn and SIGTERM for the old one, as the chart has with preStopSeconds: who was
+#: about to connect to that has done so.
 PRE_STOP_S = 0.5
 #: What each kind of service talks to; of each kind the first one does it through proxies.
 TALKS_TO = {

@@ -66,7 +66,8 @@ def test_what_the_gateway_encodes_is_what_a_worker_decodes() -> None:
          {"presence_penalty": -2, "frequency_penalty": 2}),
         ({"completionParams": {"stop": "\n"}}, {"stop": ["\n"]}),
         ({"completionParams": {"stop": ["a", "b"]}}, {"stop": ["a", "b"]}),
-        ({"parentMessageId": "an-id", "conversationId": "another", "stream": True}, {}),
+        ({"parentMessageId": "an-id", "conversationId": "another"}, {}),
+        ({"stream": False}, {"stream": False}),
         ({"completionParams": {"logit_bias": {}, "n": 3}}, {}),
     ],
 )  # fmt: skip

@@ -55,6 +55,9 @@ class Options(Closed):
     presence_penalty: float | None = Field(default=None, ge=-2, le=2)
     frequency_penalty: float | None = Field(default=None, ge=-2, le=2)
     stop: list[StopSequence] | None = Field(default=None, min_length=1, max_length=4)
+    stream: bool | None = Field(
+        default=None, description="false: the answer is told only when it is whole; true if left out"
+    )
     timeout_s: float | None = Field(
         default=None, gt=0, le=86_400, description="seconds that one call of the model may take"
     )

@@ -38,8 +38,8 @@ def answer_in(body: bytes, asked_model: str) -> Answer:
         raise UpstreamFailure(Failure.MALFORMED_ANSWER)
     if len(text) > MAX_OUTPUT_CHARS:
         raise UpstreamFailure(Failure.OVERSIZED_ANSWER)
-    model = _whole(model) if isinstance(model, str) and model else asked_model
-    return Answer(_whole(text), model, _usage_in(completion.get("usage")))
+    model = whole(model) if isinstance(model, str) and model else asked_model
+    return Answer(whole(text), model, usage_in(completion.get("usage")))
 
 
 def _parsed(body: bytes) -> Any:
@@ -50,7 +50,8 @@ def _parsed(body: bytes) -> Any:
         return json.loads(body)
 
 
-def _usage_in(usage: Any) -> Usage | None:
+def usage_in(usage: Any) -> Usage | None:
+    """What the answer cost, if it says so as it should."""
     try:
         return Usage(
             input_tokens=usage["prompt_tokens"],
@@ -61,6 +62,6 @@ def _usage_in(usage: Any) -> Usage | None:
         return None
 
 
-def _whole(text: str) -> str:
+def whole(text: str) -> str:
     """The text with surrogates joined, and replaced where they have no partner: UTF-8 has none."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -2,13 +2,14 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Any
 
 import httpx2
 import openai
 import orjson
 import structlog
-from openai import AsyncOpenAI
+from openai import AsyncOpenAI, AsyncStream
 
 from common import metrics
 from common.prompts import ChatMessage, Options
@@ -17,7 +18,8 @@ from gpt_worker.answers import Answer, answer_in
 from gpt_worker.failures import Failure, UpstreamFailure
 from gpt_worker.keys import KeyPool
 from gpt_worker.settings import WorkerSettings
-from gpt_worker.transport import new_client
+from gpt_worker.streamed import StreamedAnswer
+from gpt_worker.transport import EVENTS, new_client
 
 log = structlog.get_logger()
 
@@ -26,8 +28,15 @@ _UNUSED_KEY = "none"
 #: The options that upstreams know by the same names.
 _PASSED_ON = ("temperature", "top_p", "max_tokens", "presence_penalty", "frequency_penalty", "stop")
 
+_STREAMED = {"stream": True, "stream_options": {"include_usage": True}}
+_GENERAL_ERROR = 500
+
+#: What is given each part of an answer.
+Write = Callable[[str], None]
+
 #: The client makes a random one for each call otherwise, and sends none either way.
 _UNSENT: Any = {"idempotency_key": "unsent"}
+_AS_EVENTS: Any = {**_UNSENT, "headers": {"Accept": EVENTS}}
 
 
 class Completion:
@@ -54,16 +63,19 @@ class Completion:
             for key in keys
         }
 
-    async def answer(self, prompt: list[ChatMessage], model: str, options: Options, timeout_s: float) -> Answer:
+    async def answer(
+        self, prompt: list[ChatMessage], model: str, options: Options, timeout_s: float, write: Write | None = None
+    ) -> Answer:
         """The model's answer within `timeout_s` seconds; raises UpstreamFailure.
 
+        With `write` the answer is streamed, and each part of it given there as soon as it has come.
         A key that the upstream refuses is set aside and the next one tried: a refusal costs nothing.
         """
         started = time.perf_counter()
         result = "broken"
         try:
             async with asyncio.timeout(timeout_s):
-                answer = await self._with_living_key(prompt, model, options)
+                answer = await self._with_living_key(_request(prompt, model, options), model, write)
             result = "completed"
             metrics.model_label(model)
         except TimeoutError as error:
@@ -84,11 +96,11 @@ class Completion:
         """Close all connections."""
         await self._http.aclose()
 
-    async def _with_living_key(self, prompt: list[ChatMessage], model: str, options: Options) -> Answer:
+    async def _with_living_key(self, request: dict[str, Any], model: str, write: Write | None) -> Answer:
         refused: dict[str, UpstreamFailure] = {}
         for key in self._keys.candidates():
             try:
-                answer = await _call(self._clients[key], prompt, model, options)
+                answer = await _call(self._clients[key], request, model, write)
             except UpstreamFailure as failure:
                 if not failure.blames_key:
                     raise
@@ -101,26 +113,58 @@ class Completion:
         raise next(iter(refused.values()))
 
 
-async def _call(client: AsyncOpenAI, prompt: list[ChatMessage], model: str, options: Options) -> Answer:
-    """The answer, read from bytes: to check the request and build the completion as objects costs as much again."""
-    request = {
+def _request(prompt: list[ChatMessage], model: str, options: Options) -> dict[str, Any]:
+    return {
         "model": model,
         "messages": [{"role": message.role, "content": message.content} for message in prompt],
         **{name: value for name in _PASSED_ON if (value := getattr(options, name)) is not None},
     }
+
+
+async def _call(client: AsyncOpenAI, request: dict[str, Any], model: str, write: Write | None) -> Answer:
     try:
-        response = await client.post(
-            "/chat/completions", content=orjson.dumps(request), cast_to=httpx2.Response, options=_UNSENT
-        )
+        if write is None:
+            return await _whole_answer(client, request, model)
+        return await _streamed_answer(client, request, model, write)
     except openai.APITimeoutError as error:
         raise UpstreamFailure(Failure.TIMEOUT) from error
     except openai.APIStatusError as error:
         raise _failure_of(error) from error
     except openai.APIConnectionError as error:
         raise UpstreamFailure(Failure.CONNECTION) from error
-    except openai.OpenAIError as error:
+    except openai.APIError as error:
+        # What a stream says when it cannot go on.
+        raise UpstreamFailure(failures.of_status(_GENERAL_ERROR, error.code, error.type)) from error
+    # ValueError: a chunk that is not JSON.
+    except (openai.OpenAIError, ValueError) as error:
         raise UpstreamFailure(Failure.MALFORMED_ANSWER) from error
+
+
+async def _whole_answer(client: AsyncOpenAI, request: dict[str, Any], model: str) -> Answer:
+    """The answer, read from bytes: to check the request and build the completion as objects costs as much again."""
+    response = await client.post(
+        "/chat/completions", content=orjson.dumps(request), cast_to=httpx2.Response, options=_UNSENT
+    )
     return answer_in(response.content, model)
+
+
+async def _streamed_answer(client: AsyncOpenAI, request: dict[str, Any], model: str, write: Write) -> Answer:
+    """The answer in parts; whole all the same from an upstream that cannot do otherwise."""
+    stream = await client.post(
+        "/chat/completions",
+        content=orjson.dumps({**request, **_STREAMED}),
+        cast_to=object,
+        options=_AS_EVENTS,
+        stream=True,
+        stream_cls=AsyncStream[object],
+    )
+    async with stream:
+        if stream.response.headers.get("Content-Type", "").startswith("application/json"):
+            return answer_in(await stream.response.aread(), model)
+        answer = StreamedAnswer(model, write)
+        async for chunk in stream:
+            answer.take(chunk)
+    return answer.end()
 
 
 def _failure_of(error: openai.APIStatusError) -> UpstreamFailure:

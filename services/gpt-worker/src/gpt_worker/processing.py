@@ -18,6 +18,7 @@ from common.errors import ErrorCode, ServiceError, StoreUnavailable
 from common.jobs import Record, Status
 from common.store import Store
 from gpt_worker import retries
+from gpt_worker.answering import Answering
 from gpt_worker.beginning import Beginning
 from gpt_worker.completion import Completion
 from gpt_worker.failures import UpstreamFailure
@@ -41,7 +42,7 @@ class Processing:
         self._cache = cache
         self._store = store
         self._beginning = Beginning(settings, cache, store)
-        self._completion = completion
+        self._answering = Answering(settings, cache, completion)
         self._reading = Reading(settings)
         #: The tasks in which an attempt has begun.
         self.attempting: set[asyncio.Task[Any] | None] = set()
@@ -138,9 +139,7 @@ class Processing:
             longest_s = min(job.options.timeout_s or math.inf, self._settings.job_timeout_s)
             log.debug("attempt_started", attempt=attempt)
             try:
-                answer = await self._completion.answer(
-                    job.prompt, model, job.options, min(longest_s, started.deadline_at - now)
-                )
+                answer = await self._answering.answer(job, started, model, min(longest_s, started.deadline_at - now))
             except UpstreamFailure as failure:
                 log.warning("attempt_failed", attempt=attempt, code=failure.code, failure=failure.failure)
                 return self._failed(started, failure)

@@ -31,6 +31,8 @@ class WorkerSettings(
     openai_model: str = Field(default="gpt-4o-mini", min_length=1, max_length=128)
     openai_key_rest_s: Lifetime = 300
 
+    streaming: bool = True
+
     prefetch: int = Field(default=10, ge=1, le=65_535)
     max_attempts: int = Field(default=5, ge=1, le=1000)
     retry_delay_s: float = Field(default=5, ge=0.001, le=86_400)

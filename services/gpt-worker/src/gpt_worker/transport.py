@@ -4,14 +4,17 @@ The openai client takes any transport of httpx2. The usual one looks through all
 bounds how many there are; docs/adr/0018-calls-of-the-model-over-aiohttp.md has the figures.
 """
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import httpx2
 
+#: Who accepts these reads the answer as it comes.
+EVENTS = "text/event-stream"
 #: Seconds; an upstream that cannot be reached in this time is away.
 CONNECT_TIMEOUT_S = 10
 #: Seconds that an unused connection is kept: less than the 5 s after which many servers close theirs. A call that
@@ -29,7 +32,7 @@ def new_client(base_url: str, timeout_s: float) -> httpx2.AsyncClient:
 
 
 class AiohttpTransport(httpx2.AsyncBaseTransport):
-    """Sends each request at once, on a connection of its own, and reads the whole answer."""
+    """Sends each request at once, on a connection of its own."""
 
     def __init__(self, proxy: str | None) -> None:
         # The certificates are those that httpx2 trusts, SSL_CERT_FILE among them.
@@ -42,23 +45,42 @@ class AiohttpTransport(httpx2.AsyncBaseTransport):
         )
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        """The answer, with its body; raises TransportError."""
+        """The answer, with its body if that is not to be read as it comes; raises TransportError."""
         timeout = request.extensions["timeout"]
         with _translated():
-            async with self._session.request(
+            response = await self._session.request(
                 request.method,
                 str(request.url),
                 headers=request.headers.multi_items(),
                 data=request.content,
                 allow_redirects=False,
                 timeout=aiohttp.ClientTimeout(sock_connect=timeout["connect"], sock_read=timeout["read"]),
-            ) as response:
-                body = await response.read()
-        return httpx2.Response(response.status, headers=response.raw_headers, content=body, request=request)
+            )
+            head: dict[str, Any] = {"headers": response.raw_headers, "request": request}
+            if request.headers.get("Accept") == EVENTS:
+                return httpx2.Response(response.status, stream=_Body(response), **head)
+            async with response:
+                return httpx2.Response(response.status, content=await response.read(), **head)
 
     async def aclose(self) -> None:
         """Close all connections."""
         await self._session.close()
+
+
+class _Body(httpx2.AsyncByteStream):
+    """A body as it comes."""
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self._response = response
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        with _translated():
+            async for part in self._response.content.iter_any():
+                yield part
+
+    async def aclose(self) -> None:
+        """Close the connection, unless the body was read to its end."""
+        self._response.close()
 
 
 def proxy_for(url: str) -> str | None:

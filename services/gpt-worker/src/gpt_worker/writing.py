@@ -25,6 +25,7 @@ class Writing:
         self._ttl_s = ttl_s
         self._parts: list[str] = []
         self._has_more = asyncio.Event()
+        self._telling: asyncio.Task[None] | None = None
         # Characters and bytes that the cache has; None if that is not certain.
         self._told = 0
         self._told_bytes: int | None = 0
@@ -38,16 +39,20 @@ class Writing:
         """Write some more; returns at once."""
         self._parts.append(part)
         self._has_more.set()
+        if self._telling is None:
+            self._telling = asyncio.create_task(self._tell())
 
     @asynccontextmanager
     async def telling(self) -> AsyncIterator[None]:
         """Tell what is written for as long as the block runs; what is then left stands in the record."""
-        task = asyncio.create_task(self._tell())
         try:
             yield
         finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            if self._telling is not None:
+                self._telling.cancel()
+                (end,) = await asyncio.gather(self._telling, return_exceptions=True)
+                if isinstance(end, Exception):
+                    log.error("writing_broke", exc_info=end)
 
     async def _tell(self) -> None:
         while True:

@@ -1,0 +1,28 @@
+"""Gets a job's answer, and tells it while it comes."""
+
+import time
+
+from common.cache import Cache
+from common.jobs import Record
+from gpt_worker.answers import Answer
+from gpt_worker.completion import Completion
+from gpt_worker.reading import Job
+from gpt_worker.settings import WorkerSettings
+from gpt_worker.writing import Writing
+
+
+class Answering:
+    """One call of the model for each attempt."""
+
+    def __init__(self, settings: WorkerSettings, cache: Cache, completion: Completion) -> None:
+        self._streaming = settings.streaming
+        self._cache = cache
+        self._completion = completion
+
+    async def answer(self, job: Job, started: Record, model: str, timeout_s: float) -> Answer:
+        """The model's answer within `timeout_s` seconds; raises UpstreamFailure."""
+        if not self._streaming or job.options.stream is False:
+            return await self._completion.answer(job.prompt, model, job.options, timeout_s)
+        writing = Writing(self._cache, job.id, started.attempt, started.expires_at - time.time())
+        async with writing.telling():
+            return await self._completion.answer(job.prompt, model, job.options, timeout_s, writing.add)
