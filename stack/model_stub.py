@@ -14,7 +14,7 @@ import struct
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Self
 
@@ -129,13 +129,14 @@ async def _stream(request: web.Request, call: Call, reply: Reply) -> web.StreamR
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream", **reply.headers})
     await response.prepare(request)
     left = math.inf if reply.reset_after is None else reply.reset_after
-    for event in replies.server_sent(whole):
-        await response.write(event if left >= len(event) else event[: int(left)])
-        left -= len(event)
-        if left <= 0:
-            _reset(request)
-            break
-        await asyncio.sleep(reply.pause)
+    with suppress(ConnectionError):  # whoever asked may have heard enough
+        for event in replies.server_sent(whole):
+            await response.write(event if left >= len(event) else event[: int(left)])
+            left -= len(event)
+            if left <= 0:
+                _reset(request)
+                break
+            await asyncio.sleep(reply.pause)
     return response
 
 

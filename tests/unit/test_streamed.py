@@ -43,7 +43,7 @@ def test_halves_of_a_character_are_written_together() -> None:
     assert answer.end().text == "".join(written) == "a👋"
 
 
-@pytest.mark.parametrize("half", ["\ud83d", "\udc4b"])
+@pytest.mark.parametrize("half", ["\ud83d", "\udc4b"], ids=["first", "second"])  # noqa: PT014 (ruff takes them for the same)
 def test_a_half_without_the_other_is_replaced(half: str) -> None:
     answer, written = streamed(chunk(f"a{half}"), END)
     assert answer.end().text == "".join(written) == "a\ufffd"
