@@ -10,11 +10,14 @@ from common.messages import request_id_of
 from gpt_worker.in_hand import InHand
 from gpt_worker.processing import Processing
 from gpt_worker.settlement import Settlement
+from gpt_worker.turnstile import Turnstile
 
 log = structlog.get_logger()
 
 #: Seconds that a stopping worker waits for deliveries to be given back, and for answers to be kept.
 GIVE_BACK_S = 10
+#: Deliveries that are begun in one turn of the event loop: to begin one takes a millisecond or two in all.
+BEGUN_IN_A_TURN = 4
 
 
 class Consumer:
@@ -26,6 +29,7 @@ class Consumer:
 
     def __init__(self, slots: int, processing: Processing, settlement: Settlement, in_hand: InHand) -> None:
         self._slots = asyncio.Semaphore(slots)
+        self._turnstile = Turnstile(BEGUN_IN_A_TURN)
         self._processing = processing
         self._settlement = settlement
         self._in_hand = in_hand
@@ -75,6 +79,7 @@ class Consumer:
         if request_id is not None:
             structlog.contextvars.bind_contextvars(request_id=request_id)
         try:
+            await self._turnstile.pass_through()
             async with self._slots:
                 with metrics.IN_PROGRESS.track_inprogress():
                     await self._work_on(delivery)
