@@ -187,15 +187,16 @@ def test_the_proxy_is_the_environments(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://user:word@proxy:3128")
     assert proxy_for("https://api.openai.com/v1") == "http://user:word@proxy:3128"
     assert proxy_for("http://model/v1") is None
-    monkeypatch.setenv("ALL_PROXY", "http://other:3128")
+    monkeypatch.setenv("ALL_PROXY", "other:3128")
     assert proxy_for("http://model/v1") == "http://other:3128"
     monkeypatch.setenv("NO_PROXY", "localhost,.openai.com")
     assert proxy_for("https://api.openai.com/v1") is None
 
 
 async def test_calls_go_through_the_proxy(stub: ModelStub, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("http_proxy", stub.base_url.removesuffix("/v1"))
+    monkeypatch.setenv("http_proxy", stub.base_url.removesuffix("/v1").replace("//", "//user:word@"))
     monkeypatch.delenv("no_proxy", raising=False)
     monkeypatch.delenv("NO_PROXY", raising=False)
     assert (await ask("http://model.invalid/v1")).text == "You said: 龙年?"
     assert stub.calls[0].headers["host"] == "model.invalid"
+    assert stub.calls[0].headers["proxy-authorization"] == "Basic dXNlcjp3b3Jk"
