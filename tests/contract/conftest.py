@@ -42,14 +42,18 @@ async def new_cache(place: Place, request: pytest.FixtureRequest) -> AsyncIterat
         yield _new_cache
 
 
-@pytest.fixture
-async def new_store(place: Place) -> AsyncIterator[NewStore]:
-    """Makes a client of the store; each is one that another process could be."""
+@pytest.fixture(params=[True, False], ids=["store_batching", "store_plain"])
+async def new_store(place: Place, request: pytest.FixtureRequest) -> AsyncIterator[NewStore]:
+    """Makes a client of the store; each is one that another process could be. Both ways keep the same contract."""
     async with AsyncExitStack() as stack:
 
         async def _new_store(url: str | None = None, timeout_s: float = 5) -> Store:
             settings = StoreSettings.model_validate(
-                {"mongo_url": url or place.environment["MONGO_URL"], "store_timeout_s": timeout_s}
+                {
+                    "mongo_url": url or place.environment["MONGO_URL"],
+                    "store_timeout_s": timeout_s,
+                    "store_batching": request.param,
+                }
             )
             return await stack.enter_async_context(aclosing(Store(settings)))
 

@@ -125,6 +125,7 @@ class StoreSettings(Settings):
 
     mongo_url: Annotated[SecretStr, _url_of("mongodb", "mongodb+srv")]
     store_timeout_s: Timeout = 3
+    store_batching: bool = True
 
 
 class TimeoutSettings(Settings):
