@@ -11,13 +11,27 @@ from pathlib import Path
 
 import uvloop
 
-from bench import burst, cache, drain, in_hand, memory, pick_up, poll, report, requests_per_answer, submit, worker
+from bench import (
+    burst,
+    cache,
+    drain,
+    in_hand,
+    memory,
+    pick_up,
+    poll,
+    report,
+    requests_per_answer,
+    store,
+    submit,
+    worker,
+)
 from bench.figures import Findings
 from bench.rig import Rig
 from stack.program import ROOT
 
 BENCHMARKS: Mapping[str, Callable[[Rig], Awaitable[Findings]]] = {
     "cache": cache.run,
+    "store": store.run,
     "submit": submit.run,
     "poll": poll.run,
     "pick-up": pick_up.run,
