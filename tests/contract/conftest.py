@@ -23,6 +23,14 @@ def running_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]
         yield process
 
 
+@pytest.fixture(scope="module", name="own_mongodb")
+def running_mongodb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
+    """A server that the tests of one module may stop, freeze and kill."""
+    home: Path = tmp_path_factory.mktemp("own-mongodb")
+    with Process(servers.mongodb(home / "mongodb", ports.free_port()), home / "mongodb.log") as process:
+        yield process
+
+
 @pytest.fixture(params=[True, False], ids=["batching", "plain"])
 async def new_cache(place: Place, request: pytest.FixtureRequest) -> AsyncIterator[NewCache]:
     """Makes a client of the cache; each is one that another process could be. Both ways keep the same contract."""

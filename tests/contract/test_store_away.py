@@ -1,14 +1,13 @@
 """A store that does not answer is said to be unavailable, within the timeout."""
 
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from pathlib import Path
+from collections.abc import Awaitable, Callable
 
 import pytest
 
 from common.errors import StoreUnavailable
 from common.store import Store
-from stack import ports, servers
+from stack import ports
 from stack.process import Process
 from tests.contract.clients import NewStore, completed, queued
 
@@ -22,14 +21,6 @@ CALLS: dict[str, Callable[[Store], Awaitable[object]]] = {
     "ping": lambda store: store.ping(),
 }
 call = pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
-
-
-@pytest.fixture(scope="module", name="own_mongodb")
-def running_mongodb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
-    """A server that only these tests stop and freeze."""
-    home: Path = tmp_path_factory.mktemp("own-mongodb")
-    with Process(servers.mongodb(home / "mongodb", ports.free_port()), home / "mongodb.log") as process:
-        yield process
 
 
 async def unavailable_in_time(awaited: Awaitable[object]) -> None:
