@@ -5,6 +5,7 @@ import asyncio
 import shutil
 import sys
 import tempfile
+import time
 import traceback
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from bench import (
     burst,
     cache,
     drain,
+    growth,
     in_hand,
     memory,
     pick_up,
@@ -41,10 +43,11 @@ BENCHMARKS: Mapping[str, Callable[[Rig], Awaitable[Findings]]] = {
     "in-hand": in_hand.run,
     "burst": burst.run,
     "memory": memory.run,
+    "growth": growth.run,
 }
 
 #: What takes too long to be quick; where it is named, it is run all the same.
-LONG = frozenset({"drain", "in-hand", "burst", "memory"})
+LONG = frozenset({"drain", "in-hand", "burst", "memory", "growth"})
 
 ROUNDS, ROUNDS_WHEN_QUICK = 5, 2
 
@@ -55,6 +58,7 @@ async def run(names: Sequence[str], rig: Rig) -> tuple[dict[str, Findings], list
     broken: list[str] = []
     for name in names:
         print(f"{name} …", file=sys.stderr, flush=True)
+        began = time.monotonic()
         try:
             found[name] = await BENCHMARKS[name](rig)
         except Exception:  # noqa: BLE001 (whatever it is, it is this benchmark's)
@@ -62,6 +66,7 @@ async def run(names: Sequence[str], rig: Rig) -> tuple[dict[str, Findings], list
             broken.append(name)
         finally:
             rig.stop_all()
+            print(f"{name}: {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
     return found, broken
 
 

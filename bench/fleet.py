@@ -88,10 +88,13 @@ class Fleet:
         )
         return self._rig.start(program, core=core)
 
-    def reader(self, core: int = CORE_OF_SERVICE) -> Process:
+    def reader(self, core: int = CORE_OF_SERVICE, **settings: str) -> Process:
         http_port, admin_port = ports.free_ports(2)
         program = services.result_reader(
-            self._rig.directory, http_port=http_port, admin_port=admin_port, environment=self._environment
+            self._rig.directory,
+            http_port=http_port,
+            admin_port=admin_port,
+            environment={**self._environment, **settings},
         )
         return self._rig.start(program, core=core)
 

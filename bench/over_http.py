@@ -1,5 +1,6 @@
 """Services side by side under the same load: requests a second, their slowest hundredth, and processor time."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -27,6 +28,17 @@ class Subject:
     script: str
     #: What is done after each run, so that the next subject finds the servers as this one did.
     clear: Callable[[], Awaitable[None]] = _nothing
+    #: More of the same, each under a load of its own at the same time.
+    beside: Sequence[Process] = ()
+    #: Servers whose processor time counts too.
+    behind: Sequence[Process] = ()
+
+    @property
+    def services(self) -> tuple[Process, ...]:
+        return (self.process, *self.beside)
+
+    def cpu_s(self) -> float:
+        return sum(cpu_seconds(process.pid) for process in (*self.services, *self.behind))
 
 
 @dataclass
@@ -68,6 +80,8 @@ async def measure(rig: Rig, path: str, subjects: Sequence[Subject]) -> Measured:
     for _ in range(rig.rounds):
         for subject in subjects:
             result, cpu_s = await _load(rig, subject, seconds)
+            if result.errors or not result.requests:
+                raise InvalidRun(f"{subject.name}: {result}")
             series[subject.name].per_s.append(result.requests_per_s)
             series[subject.name].p99_ms.append(result.p99_ms)
             series[subject.name].cpu_us.append(cpu_s / result.requests * 1e6)
@@ -75,11 +89,27 @@ async def measure(rig: Rig, path: str, subjects: Sequence[Subject]) -> Measured:
 
 
 async def _load(rig: Rig, subject: Subject, seconds: float) -> tuple[WrkResult, float]:
-    before = cpu_seconds(subject.process.pid)
-    url = subject.process.program.url
-    result = await rig.wrk(url, connections=CONNECTIONS, seconds=seconds, script=subject.script)
-    if result.errors or not result.requests:
-        raise InvalidRun(f"{subject.name}: {result}")
+    before = subject.cpu_s()
+    results = await asyncio.gather(
+        *(
+            rig.wrk(process.program.url, connections=CONNECTIONS, seconds=seconds, script=subject.script)
+            for process in subject.services
+        )
+    )
+    # Before what is cleared away is counted as theirs.
+    by_servers = subject.cpu_s() if subject.behind else None
     await subject.clear()
     # Only now: what a service has put off, it does while it is being waited for.
-    return result, cpu_seconds(subject.process.pid) - before
+    after = by_servers or subject.cpu_s()
+    return _together(results), after - before
+
+
+def _together(results: Sequence[WrkResult]) -> WrkResult:
+    """As if it were one load: the times are those of the slowest part."""
+    return WrkResult(
+        requests=sum(result.requests for result in results),
+        requests_per_s=sum(result.requests_per_s for result in results),
+        p50_ms=max(result.p50_ms for result in results),
+        p99_ms=max(result.p99_ms for result in results),
+        errors=sum(result.errors for result in results),
+    )

@@ -1,17 +1,14 @@
 """Polls of jobs that wait and of jobs that are finished, none of which has to leave the cache."""
 
 import asyncio
-import json
-import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from aiohttp import ClientSession
-from redis.asyncio import Redis
 
-from bench import loads, programs
+from bench import loads, peers_answers, programs
 from bench.figures import Findings, Goal, at_least, ratio
 from bench.over_http import Measured, Subject, measure
+from bench.peers_answers import JOBS
 from bench.rig import CORE_OF_SERVICE, Rig
 from stack import ports, services
 from stack.places import Place
@@ -19,43 +16,48 @@ from stack.process import Process
 
 WAITING, FINISHED = "poll of a waiting job", "poll of a finished job"
 HELLO, KOA, OURS, PLAIN = "hello world", "the article's Koa service", "ours", "ours, unbatched"
-#: So many different jobs are asked for.
-JOBS = 500
+#: Peers that keep in Redis what a task has returned: their modules by their names.
+ON_FASTAPI = {"FastAPI + Celery": "fastapi_celery", "FastAPI + taskiq": "fastapi_taskiq"}
 #: As long as the answers that the original asks for.
 TEXT = "命理师说:以上内容仅供娱乐,愿您一切顺遂。" * 30
 
 
-@dataclass(frozen=True)
-class Asked:
-    """The requests for the same kind of job, as each service wants them."""
-
-    koa: str
-    ours: str
-
-
 async def run(rig: Rig) -> Findings:
-    hello = rig.start(programs.hello(rig.directory), core=CORE_OF_SERVICE)
     place = rig.place()
-    koa = rig.start(programs.koa(rig.directory, place), core=CORE_OF_SERVICE)
-    ours = rig.start(programs.reader(rig.directory, place), core=CORE_OF_SERVICE)
-    plain = rig.start(programs.reader(rig.directory, place, CACHE_BATCHING="false"), core=CORE_OF_SERVICE)
+    processes = _start(rig, place)
     finished, waiting = await _jobs(rig, place)
-    pending, done = {"pending": True}, {"isOk": True, "text": TEXT}
     asked = {
-        WAITING: Asked(await _koas(place, pending), _results(waiting)),
-        FINISHED: Asked(await _koas(place, done), _results(finished)),
+        WAITING: {
+            HELLO: loads.gets(["/hello"]),
+            KOA: await peers_answers.koa(place, {"pending": True}),
+            **dict.fromkeys(ON_FASTAPI, peers_answers.fastapi_waiting()),
+            **dict.fromkeys((OURS, PLAIN), _results(waiting)),
+        },
+        FINISHED: {
+            HELLO: loads.gets(["/hello"]),
+            KOA: await peers_answers.koa(place, {"isOk": True, "text": TEXT}),
+            **{name: peers_answers.fastapi_finished(place, module, TEXT) for name, module in ON_FASTAPI.items()},
+            **dict.fromkeys((OURS, PLAIN), _results(finished)),
+        },
     }
     found = []
     for path, scripts in asked.items():
-        subjects = [
-            Subject(HELLO, hello, loads.gets(["/hello"])),
-            Subject(KOA, koa, scripts.koa),
-            Subject(OURS, ours, scripts.ours),
-            Subject(PLAIN, plain, scripts.ours),
-        ]
+        subjects = [Subject(name, processes[name], script) for name, script in scripts.items()]
         found.append(await measure(rig, path, subjects))
     figures = tuple(figure for measured in found for figure in measured.figures())
     return Findings(figures, tuple(goal for measured in found for goal in _goals(measured)))
+
+
+def _start(rig: Rig, place: Place) -> Mapping[str, Process]:
+    """All that are measured, by their names."""
+    subjects = {
+        HELLO: programs.hello(rig.directory),
+        KOA: programs.koa(rig.directory, place),
+        **{name: programs.fastapi(place, module) for name, module in ON_FASTAPI.items()},
+        OURS: programs.reader(rig.directory, place),
+        PLAIN: programs.reader(rig.directory, place, CACHE_BATCHING="false"),
+    }
+    return {name: rig.start(program, core=CORE_OF_SERVICE) for name, program in subjects.items()}
 
 
 def _goals(measured: Measured) -> list[Goal]:
@@ -68,15 +70,6 @@ def _goals(measured: Measured) -> list[Goal]:
 
 def _results(ids: list[str]) -> str:
     return loads.gets([f"/v1/results/{job_id}" for job_id in ids])
-
-
-async def _koas(place: Place, cached: Mapping[str, object]) -> str:
-    """Jobs as the article's services leave them in Redis, and the polls for them."""
-    ids = [str(uuid.uuid4()) for _ in range(JOBS)]
-    async with Redis.from_url(place.environment["REDIS_URL"]) as redis:
-        for req_id in ids:
-            await redis.set(place.environment["REDIS_PREFIX"] + req_id, json.dumps(cached), ex=3600)
-    return loads.posts("/predict/query", [{"reqId": req_id} for req_id in ids])
 
 
 async def _jobs(rig: Rig, place: Place) -> tuple[list[str], list[str]]:

@@ -41,6 +41,20 @@ def koa(directory: Path, place: Place) -> Program:
     return _listening("koa", (shutil.which("node") or "node", str(PEERS / "koa/server.js")), directory, environment)
 
 
+def fastapi(place: Place, module: str) -> Program:
+    """One of the peers on FastAPI, with the fastest that uvicorn can use."""
+    options = ("--loop", "uvloop", "--http", "httptools", "--no-access-log", "--log-level", "warning")
+    port = ports.free_port()
+    return Program(
+        name=module,
+        command=(str(PEERS_PYTHON), "-m", "uvicorn", f"{module}:app", *options, "--port", str(port)),
+        directory=PEERS,
+        answers=lambda: not ports.is_free(port),
+        environment={**place.environment, "PYTHONDONTWRITEBYTECODE": "1"},
+        url=f"http://127.0.0.1:{port}",
+    )
+
+
 def _listening(name: str, command: tuple[str, ...], directory: Path, environment: Mapping[str, str]) -> Program:
     """A program that listens on HTTP_PORT once it has connected to all that it needs."""
     port = ports.free_port()

@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Literal, Self
 
@@ -86,8 +87,11 @@ class Rig:
         self, url: str, *, connections: int = 64, seconds: float = 5, script: str | None = None
     ) -> WrkResult:
         """Load from the load's core; `script` is Lua."""
-        file = self.directory / "wrk.lua"
-        file.write_text((script or "") + wrk.REPORT, encoding="utf-8")
+        text = (script or "") + wrk.REPORT
+        # By its content, since several may be read at once.
+        file = self.directory / f"wrk-{sha256(text.encode()).hexdigest()[:16]}.lua"
+        if not file.exists():
+            file.write_text(text, encoding="utf-8")
         return await wrk.run(url, core=CORE_OF_LOAD, connections=connections, seconds=seconds, script=file)
 
 

@@ -13,6 +13,7 @@ from stack.places import Place
 
 PATH = "submit"
 HELLO, KOA = "hello world", "the article's Koa service"
+CELERY, TASKIQ = "FastAPI + Celery", "FastAPI + taskiq"
 CLASSIC, QUORUM = "ours, classic queue", "ours, quorum queue"
 AS_ORIGINAL, PLAIN = "ours, /predict/start, quorum", "ours, quorum, unbatched"
 #: The same service with a connection to Redis for each command, and a write for each publish.
@@ -20,7 +21,8 @@ UNBATCHED = {"CACHE_BATCHING": "false", "BROKER_BATCHING": "false"}
 
 
 async def run(rig: Rig) -> Findings:
-    measured = await measure(rig, PATH, [_hello(rig), _koa(rig), *_ours(rig)])
+    peers = [_hello(rig), _koa(rig), _celery(rig), _taskiq(rig)]
+    measured = await measure(rig, PATH, [*peers, *_ours(rig)])
     return Findings(measured.figures(), tuple(_goals(measured)))
 
 
@@ -44,7 +46,22 @@ def _hello(rig: Rig) -> Subject:
 def _koa(rig: Rig) -> Subject:
     place = rig.place()
     process = rig.start(programs.koa(rig.directory, place), core=CORE_OF_SERVICE)
-    return Subject(KOA, process, loads.posts("/predict/start", visitors.bodies()), partial(_clear, place))
+    return Subject(KOA, process, loads.posts("/predict/start", visitors.bodies()), partial(clear, place))
+
+
+def _celery(rig: Rig) -> Subject:
+    """It publishes persistent, without confirms, and leaves no mark in Redis."""
+    place = rig.place()
+    process = rig.start(programs.fastapi(place, "fastapi_celery"), core=CORE_OF_SERVICE)
+    return Subject(CELERY, process, loads.posts("/jobs", visitors.prompts()), partial(clear, place))
+
+
+def _taskiq(rig: Rig) -> Subject:
+    """It publishes persistent and confirmed, to a queue of a fixed name, and leaves no mark in Redis."""
+    place = rig.place()
+    place.environment["AMQP_QUEUE"] = "taskiq"
+    process = rig.start(programs.fastapi(place, "fastapi_taskiq"), core=CORE_OF_SERVICE)
+    return Subject(TASKIQ, process, loads.posts("/jobs", visitors.prompts()), partial(clear, place))
 
 
 def _ours(rig: Rig) -> list[Subject]:
@@ -60,10 +77,10 @@ def _ours(rig: Rig) -> list[Subject]:
 def _gateway(rig: Rig, name: str, script: str, queue_type: Literal["classic", "quorum"], **settings: str) -> Subject:
     place = rig.place(queue_type)
     process = rig.start(programs.gateway(rig.directory, place, **settings), core=CORE_OF_SERVICE)
-    return Subject(name, process, script, partial(_clear, place))
+    return Subject(name, process, script, partial(clear, place))
 
 
-async def _clear(place: Place) -> None:
+async def clear(place: Place) -> None:
     """Without their records too: a gateway publishes again what is recorded as waiting and is in no queue."""
     await queues.purge(place.environment["AMQP_URL"], place.queue)
     async with Redis.from_url(place.environment["REDIS_URL"]) as redis:
