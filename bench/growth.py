@@ -67,19 +67,20 @@ def _some(processes: Sequence[Process], count: int, script: str) -> Subject:
 
 
 async def _backlogs(rig: Rig, http: aiohttp.ClientSession) -> list[Measured]:
-    """Each has servers of its own, so that all sizes are measured in each round; what the servers spend counts."""
+    """Each has servers of its own, so that all sizes are measured in each round; what those spend counts too."""
     async with _filled(rig, http, BACKLOGS_WHEN_QUICK if rig.is_quick else BACKLOGS) as filled:
         polls, from_store, submissions = [], [], []
         for servers, backlog in filled:
             name, fleet = f"{len(backlog.waiting):,} jobs", backlog.fleet
-            behind = (servers.rabbitmq, servers.redis, servers.mongodb)
             asked = [_polls(random.sample(ids, ASKED)) for ids in (backlog.waiting, backlog.answered)]
-            polls.append(Subject(name, fleet.reader(), asked[0], behind=behind))
+            polls.append(Subject(name, fleet.reader(), asked[0], behind=[servers.redis]))
             # The cache keeps nothing for it, so that every poll goes to the store.
             forgetful = fleet.reader(RESULT_CACHE_TTL_S="0.001")
-            from_store.append(Subject(name, forgetful, asked[1], behind=behind))
+            from_store.append(Subject(name, forgetful, asked[1], behind=[servers.redis, servers.mongodb]))
             jobs = loads.posts("/v1/jobs", visitors.prompts())
-            submissions.append(Subject(name, fleet.gateway(), jobs, backlog.trim, behind=behind))
+            submissions.append(
+                Subject(name, fleet.gateway(), jobs, backlog.trim, behind=[servers.redis, servers.rabbitmq])
+            )
         await until_quiet([servers for servers, _ in filled])
         return [
             await measure(rig, "poll of a waiting job, behind a backlog", polls),
