@@ -18,6 +18,7 @@ WAITING, FINISHED = "poll of a waiting job", "poll of a finished job"
 HELLO, KOA, OURS, PLAIN = "hello world", "the article's Koa service", "ours", "ours, unbatched"
 #: Peers that keep in Redis what a task has returned: their modules by their names.
 ON_FASTAPI = {"FastAPI + Celery": "fastapi_celery", "FastAPI + taskiq": "fastapi_taskiq"}
+PATIENCE_S = 120
 #: As long as the answers that the original asks for.
 TEXT = "命理师说:以上内容仅供娱乐,愿您一切顺遂。" * 30
 
@@ -80,9 +81,10 @@ async def _jobs(rig: Rig, place: Place) -> tuple[list[str], list[str]]:
     reader = rig.start(programs.reader(rig.directory, place))
     async with ClientSession() as http:
         finished = await _submit(http, gateway)
-        await asyncio.gather(*(_finish(http, reader, job_id) for job_id in finished))
+        async with asyncio.timeout(PATIENCE_S):
+            await asyncio.gather(*(_finish(http, reader, job_id) for job_id in finished))
         for process in (worker, stub, reader):
-            process.stop()
+            process.kill()
         waiting = await _submit(http, gateway)
     gateway.stop()
     return finished, waiting
