@@ -41,7 +41,7 @@ bench: setup ## all benchmarks, beside peers that do the same work (half an hour
 	@exec .venv/bin/python -m bench $(if $(ONLY),--only $(ONLY)) $(if $(ROUNDS),--rounds $(ROUNDS)) \
 		$(if $(OUTPUT),--output $(OUTPUT))
 
-bench-quick: setup ## the same with fewer and shorter rounds, in less than three minutes
+bench-quick: setup ## the same in one short round and without what takes long, in less than three minutes
 	@bash stack/bench.sh
 	@exec .venv/bin/python -m bench --quick $(if $(ONLY),--only $(ONLY))
 

@@ -49,7 +49,7 @@ BENCHMARKS: Mapping[str, Callable[[Rig], Awaitable[Findings]]] = {
 #: What takes too long to be quick; where it is named, it is run all the same.
 LONG = frozenset({"drain", "in-hand", "burst", "memory", "growth"})
 
-ROUNDS, ROUNDS_WHEN_QUICK = 5, 2
+ROUNDS, ROUNDS_WHEN_QUICK = 5, 1
 
 
 async def run(names: Sequence[str], rig: Rig) -> tuple[dict[str, Findings], list[str]]:
