@@ -19,7 +19,7 @@ JOBS, JOBS_WHEN_QUICK = 200_000, 5_000
 #: Looks at the memory, evenly spread over the jobs.
 LOOKS = 20
 #: Seconds; where it would take longer, fewer jobs have to do, and the table says how many.
-LONGEST_S, LONGEST_S_WHEN_QUICK = 720, 30
+LONGEST_S, LONGEST_S_WHEN_QUICK = 660, 30
 CLIENTS = 50
 
 MIB = 1024 * 1024

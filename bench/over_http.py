@@ -73,7 +73,7 @@ class Measured:
 
 async def measure(rig: Rig, path: str, subjects: Sequence[Subject]) -> Measured:
     """Every subject once in each round, after a run of each that does not count."""
-    warm_up_s, seconds = (1, 1) if rig.is_quick else (2, 4)
+    warm_up_s, seconds = (1, 1) if rig.is_quick else (2, 3)
     for subject in subjects:
         await _load(rig, subject, warm_up_s)
     series = {subject.name: Series() for subject in subjects}
