@@ -68,6 +68,7 @@ class Backlog:
         await connection.close()
 
     async def _fill(self, waiting: str, answered: str) -> None:
+        """Raises WrongAnswersError if not all of it has got there."""
         place, environment = self.fleet.place, self.fleet.place.environment
         of_redis = await _commands(place, waiting)
         await copies.into_redis(environment["REDIS_URL"], waiting, of_redis, self.waiting)
@@ -77,6 +78,10 @@ class Backlog:
         if document is None:
             raise WrongAnswersError(f"MongoDB has no {answered}")
         copies.into_mongodb(environment["MONGO_URL"], COLLECTION, document, self.answered[1:])
+        async with Redis.from_url(environment["REDIS_URL"]) as redis:
+            noted = await redis.zcard(f"{environment['REDIS_PREFIX']}waiting")
+        if noted != len(self.waiting):
+            raise WrongAnswersError(f"Redis knows of {noted} jobs that wait, of {len(self.waiting)}")
 
 
 def _minted(ids: JobIds, count: int) -> list[str]:

@@ -41,10 +41,12 @@ async def into_redis(url: str, job_id: str, commands_of_job: Sequence[Sequence[A
         connection = redis.connection
         assert connection is not None
         one = b"".join(part for command in commands_of_job for part in connection.pack_command(*command))
+        # A million answers would take longer to read than the commands to do.
+        await connection.send_packed_command(connection.pack_command("CLIENT", "REPLY", "OFF"))
         for some in Original(job_id, one).copies(ids):
             await connection.send_packed_command([b"".join(some)])
-            for _ in range(len(some) * len(commands_of_job)):
-                await connection.read_response()
+        await connection.send_packed_command(connection.pack_command("CLIENT", "REPLY", "ON"))
+        await connection.read_response()
 
 
 async def into_queue(
