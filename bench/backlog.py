@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import aiohttp
-import aiormq
+import pika
 import pymongo
 from redis.asyncio import Redis
 
@@ -60,19 +60,19 @@ class Backlog:
                 some = came[start : start + copies.AT_ONCE]
                 await redis.unlink(*(f"{prefix}job:{job_id.decode()}" for job_id in some))
                 await redis.zrem(f"{prefix}waiting", *some)
-        connection = await aiormq.connect(environment["AMQP_URL"])
-        channel = await connection.channel()
-        length = (await channel.queue_declare(self.fleet.place.queue, passive=True)).message_count or 0
-        for _ in range(length - len(self.waiting)):
-            await channel.basic_get(self.fleet.place.queue, no_ack=True)
-        await connection.close()
+        queue = self.fleet.place.queue
+        with pika.BlockingConnection(pika.URLParameters(environment["AMQP_URL"])) as connection:
+            channel = connection.channel()
+            length = channel.queue_declare(queue, passive=True).method.message_count
+            for _ in range(length - len(self.waiting)):
+                channel.basic_get(queue, auto_ack=True)
 
     async def _fill(self, waiting: str, answered: str) -> None:
         """Raises WrongAnswersError if not all of it has got there."""
         place, environment = self.fleet.place, self.fleet.place.environment
         of_redis = await _commands(place, waiting)
         await copies.into_redis(environment["REDIS_URL"], waiting, of_redis, self.waiting)
-        await _only_in_queue(place, waiting, self.waiting)
+        copies.into_queue(environment["AMQP_URL"], place.queue, waiting, self.waiting)
         with pymongo.MongoClient[Any](environment["MONGO_URL"]) as client:
             document = client.get_default_database()[COLLECTION].find_one({"_id": answered})
         if document is None:
@@ -113,12 +113,3 @@ async def _commands(place: Place, job_id: str) -> list[list[Any]]:
         ["PEXPIRE", key, lives_ms],
         ["ZADD", f"{prefix}waiting", f"{due:.0f}", job_id],
     ]
-
-
-async def _only_in_queue(place: Place, job_id: str, ids: Sequence[str]) -> None:
-    """The messages of these jobs, in place of the one that is there."""
-    connection = await aiormq.connect(place.environment["AMQP_URL"])
-    channel = await connection.channel()
-    message = await channel.basic_get(place.queue, no_ack=True)
-    await connection.close()
-    await copies.into_queue(place.environment["AMQP_URL"], place.queue, job_id, message, ids)

@@ -9,12 +9,10 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-import aiormq
 import bson
+import pika
 import pymongo
-from aiormq.abc import ChannelFrame
 from bson.raw_bson import RawBSONDocument
-from pamqp import body, commands, frame, header
 from redis.asyncio import Redis
 
 #: So many copies leave in one write.
@@ -49,23 +47,16 @@ async def into_redis(url: str, job_id: str, commands_of_job: Sequence[Sequence[A
         await connection.read_response()
 
 
-async def into_queue(
-    url: str, queue: str, job_id: str, message: aiormq.abc.DeliveredMessage, ids: Sequence[str]
-) -> None:
-    """The message for each of the ids, as many frames in one write as one would write by itself."""
-    connection = await aiormq.connect(url)
-    channel: Any = await connection.channel(publisher_confirms=False)
-    parts = (
-        commands.Basic.Publish(exchange="", routing_key=queue),
-        header.ContentHeader(body_size=len(message.body), properties=message.header.properties),
-        body.ContentBody(message.body),
-    )
-    one = b"".join(frame.marshal(part, channel.number) for part in parts)
-    for some in Original(job_id, one).copies(ids):
-        await channel.write_queue.put(ChannelFrame(b"".join(some), should_close=False))
-    # Answered only after all that was written before.
-    await channel.queue_declare(queue, passive=True)
-    await connection.close()
+def into_queue(url: str, queue: str, job_id: str, ids: Sequence[str]) -> None:
+    """The job's message, which is the only one there, for each of the ids."""
+    with pika.BlockingConnection(pika.URLParameters(url)) as connection:
+        channel = connection.channel()
+        _, properties, body = channel.basic_get(queue, auto_ack=True)
+        for other in ids:
+            properties.message_id = other
+            channel.basic_publish("", queue, body.replace(job_id.encode(), other.encode()), properties)
+        # Answered only after all that was sent before.
+        channel.queue_declare(queue, passive=True)
 
 
 def into_mongodb(url: str, collection: str, document: Mapping[str, Any], ids: Sequence[str]) -> None:
