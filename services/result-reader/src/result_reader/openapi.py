@@ -29,6 +29,8 @@ def document() -> Schema:
     """The document for any result-reader."""
     paths = {
         "/v1/results/{id}": {"get": _result()},
+        "/v1/results/{id}/stream": {"get": _stream()},
+        "/v1/results/{id}/events": {"get": _events()},
         "/v1/results": {"get": _results()},
         "/predict/query": {"post": _predict_query()},
     }
@@ -66,6 +68,78 @@ def _result() -> Schema:
                 ErrorCode.STORE_UNAVAILABLE,
                 ErrorCode.CACHE_UNAVAILABLE,
             ),
+        },
+    }
+
+
+_ID = {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}
+_AFTER = {
+    "name": "after",
+    "in": "query",
+    "description": "The id of the last event that is known; 0 for all of them.",
+    "schema": {"type": "integer", "minimum": 0, "maximum": 9_999_999_999_999_999, "default": 0},
+}
+_EVENT = {
+    "type": "object",
+    "required": ["id", "event", "data"],
+    "properties": {
+        "id": {"type": "integer"},
+        "event": {"enum": ["status", "delta", "completed", "failed", "cancelled"]},
+        "data": {"type": "object"},
+    },
+    "additionalProperties": False,
+}
+_ERRORS_OF_EVENTS = (
+    ErrorCode.INVALID_REQUEST,
+    ErrorCode.UNAUTHENTICATED,
+    ErrorCode.JOB_NOT_FOUND,
+    ErrorCode.JOB_EXPIRED,
+    ErrorCode.STORE_UNAVAILABLE,
+    ErrorCode.CACHE_UNAVAILABLE,
+)
+
+
+def _stream() -> Schema:
+    events = {
+        "description": "Events, each with its id, until the job has ended.",
+        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+    }
+    last = {
+        "name": "Last-Event-ID",
+        "in": "header",
+        "description": "As `after`, which wins.",
+        "schema": _AFTER["schema"],
+    }
+    return {
+        "operationId": "stream",
+        "summary": "Follow a job's answer as it is written, as server-sent events",
+        "security": [{"apiKey": []}, {}],
+        "parameters": [_ID, _AFTER, last],
+        "responses": {"200": events, **errors(*_ERRORS_OF_EVENTS)},
+    }
+
+
+def _events() -> Schema:
+    wait = {"type": "number", "minimum": 0, "maximum": MAX_WAIT_S, "default": 0}
+    properties = {"data": {"type": "array", "items": _EVENT}, "after": {"type": "integer"}}
+    found = {"type": "object", "required": ["data", "after"], "properties": properties}
+    return {
+        "operationId": "events",
+        "summary": "Read the events of a job that come after a known one",
+        "security": [{"apiKey": []}, {}],
+        "parameters": [
+            _ID,
+            _AFTER,
+            {
+                "name": "wait",
+                "in": "query",
+                "description": "Seconds to hold the request while there is no event.",
+                "schema": wait,
+            },
+        ],
+        "responses": {
+            "200": answer("The events, and after which one to go on.", found),
+            **errors(*_ERRORS_OF_EVENTS),
         },
     }
 
