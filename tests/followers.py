@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from aiohttp import ClientSession, ClientTimeout
+from aiohttp import ClientResponse, ClientSession, ClientTimeout
 from yarl import URL
 
 TERMINAL = {"completed", "failed", "cancelled"}
@@ -20,20 +20,18 @@ class Told:
     data: Any
 
 
-async def server_sent(http: ClientSession, url: URL, **request: Any) -> AsyncIterator[Told]:
-    """The events of one response, read as the standard has them: one field a line, an empty line between two."""
-    async with http.get(url, timeout=ClientTimeout(total=60), **request) as response:
-        assert response.status == 200, await response.text()
-        assert response.headers["Content-Type"].startswith("text/event-stream")
-        fields: dict[str, str] = {}
-        async for line in response.content:
-            text = line.decode().rstrip("\n")
-            if not text and fields:
-                yield Told(int(fields["id"]), fields["event"], json.loads(fields["data"]))
-                fields = {}
-            elif text and not text.startswith(":"):
-                name, _, value = text.partition(": ")
-                fields[name] = value
+async def server_sent(response: ClientResponse) -> AsyncIterator[Told]:
+    """The events of a response, read as the standard has them: one field a line, an empty line between two."""
+    assert response.headers["Content-Type"].startswith("text/event-stream")
+    fields: dict[str, str] = {}
+    async for line in response.content:
+        text = line.decode().rstrip("\n")
+        if not text and fields:
+            yield Told(int(fields["id"]), fields["event"], json.loads(fields["data"]))
+            fields = {}
+        elif text and not text.startswith(":"):
+            name, _, value = text.partition(": ")
+            fields[name] = value
 
 
 @dataclass
@@ -59,11 +57,13 @@ class Follower:
         """Read from where the last connection ended, until the job ends or so many events have come."""
         url = reader.with_path(f"/v1/results/{self.job_id}/stream")
         headers = {"Last-Event-ID": str(self.last_id)} if self.told else {}
-        async for event in server_sent(self.http, url, headers=headers):
-            self.take(event)
-            most -= 1
-            if self.end or not most:
-                break
+        async with self.http.get(url, headers=headers, timeout=ClientTimeout(total=60)) as response:
+            assert response.status == 200, await response.text()
+            async for event in server_sent(response):
+                self.take(event)
+                most -= 1
+                if self.end or not most:
+                    break
         return self.end
 
     def take(self, event: Told) -> None:

@@ -14,7 +14,7 @@ from stack import replies
 from stack.model_stub import ModelStub
 from tests.client import Client, ask
 from tests.deployment import Deployment, Place, Service
-from tests.followers import Follower, server_sent
+from tests.followers import Follower
 from tests.waiting import eventually
 
 LONG = " ".join(f"word-{number} 世界 👋" for number in range(200))
@@ -56,11 +56,10 @@ async def test_the_first_word_is_there_at_once(
     stub.respond = respond
     for _ in range(3):  # the first makes connections
         record = await client.submit(msg="hello")
-        url = readers[0].url.with_path(f"/v1/results/{record['id']}/stream")
-        async for event in server_sent(http, url):
-            if event.name == "delta":
-                sent.append(time.monotonic())
-                break
+        follower = Follower(http, record["id"])
+        while not follower.text:
+            await follower.follow(readers[0].url, most=1)
+        sent.append(time.monotonic())
         await client.result(record["id"])
     assert sent[-1] - sent[-2] < 1
 

@@ -16,6 +16,7 @@ from yarl import URL
 
 from common.ids import JobIds
 from tests.deployment import JOB_ID_KEY
+from tests.faults import streams
 from tests.faults.fleet import Fleet
 from tests.faults.ledger import Job, Ledger
 from tests.faults.publisher import Publisher
@@ -25,6 +26,8 @@ from tests.waiting import eventually
 
 #: Nothing may take longer than this, whatever is away, beyond what a poll has asked to wait.
 PATIENCE_S = 10.0
+#: How many of the jobs are followed by a stream too.
+STREAMED = 0.25
 #: Polls at once.
 POLLERS = 60
 
@@ -154,6 +157,8 @@ class Clients:
     def _follow_if_accepted(self, job: Job) -> None:
         if job.is_open:
             self._go(self._follow(job))
+            if self.random.random() < STREAMED:
+                self._go(streams.follow(self._http, self.fleet.readers, self.ledger, job, self.random))
 
     async def _follow(self, job: Job) -> None:
         """Poll a job to its end, and then now and again."""

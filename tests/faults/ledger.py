@@ -73,6 +73,7 @@ class Ledger:
         self.problems: list[Problem] = []
         self.submissions: Counter[str] = Counter()
         self.polls: Counter[str] = Counter()
+        self.streams = 0
         #: When a worker with that key of the upstream was killed or frozen, and how many jobs it can have had.
         self._hands: list[tuple[float, str, int]] = []
         #: Whether a server of HTTP is being killed just now, and connections to it with it.
@@ -129,6 +130,17 @@ class Ledger:
         elif retry_after is None:
             self._problem("answers", job, "503 without Retry-After")
 
+    def streamed(self, job: Job, text: str, record: dict[str, Any]) -> None:
+        """What a stream had told when it told the end."""
+        self.streams += 1
+        self._advance(job, record)
+        if record["status"] == "completed" and text != record["output_text"]:
+            self._problem("wrong", job, f"streamed {text!r}")
+
+    def streamed_wrongly(self, job: Job, what: str) -> None:
+        """A stream that said what no stream may say."""
+        self._problem("answers", job, what)
+
     def lost_hands(self, key: str, at_most: int) -> None:
         """The worker with that key of the upstream was killed or frozen: what it had may be called again."""
         self._hands.append((time.time(), key, at_most))
@@ -170,6 +182,7 @@ class Ledger:
         return Verdict(
             submissions=dict(self.submissions),
             polls=dict(self.polls),
+            streams=self.streams,
             accepted=len(accepted),
             ended=Counter(_end_of(job) for job in accepted if job.terminal),
             deleted=sum(job.deleted and job.terminal is None for job in accepted),

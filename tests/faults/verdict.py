@@ -33,6 +33,7 @@ class Verdict:
 
     submissions: Mapping[str, int]
     polls: Mapping[str, int]
+    streams: int
     accepted: int
     ended: Counter[str]
     deleted: int
@@ -52,6 +53,7 @@ class Verdict:
         rows: list[tuple[str, object, str]] = [
             ("submissions", _counted(self.submissions), "by answer"),
             ("polls", _counted(self.polls), "by answer"),
+            ("streams", self.streams, "followed to the end"),
             ("accepted", self.accepted, "answered 202, or confirmed by the broker"),
             ("completed", self.ended["completed"], ""),
             ("failed", sum(failed.values()), _counted(failed)),

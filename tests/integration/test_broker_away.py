@@ -1,5 +1,6 @@
 """A broker that does not answer is said to be unavailable, within the timeout; one that comes back is used again."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -60,3 +61,25 @@ async def test_a_broker_that_stops_and_comes_back(new_broker: NewBroker, own_rab
         assert (again.message.body, again.redelivered) == (b"before", True)
         await again.acknowledge()
         await eventually_published(broker)
+
+
+async def test_acknowledgements_have_an_end_although_their_connection_is_given_up_meanwhile(
+    new_broker: NewBroker, own_rabbitmq: Process
+) -> None:
+    """aiormq lets those wait for ever that find its line to a lost connection full."""
+    broker = await new_broker(own_rabbitmq.program.url, TIMEOUT_S)
+    await broker.connect()
+    jobs = 300
+    async with background(broker.watch(silence_s=60)):
+        basket = await consuming(broker, jobs)
+        for _ in range(3):
+            await asyncio.gather(*(broker.publish_job(Message(b"{}")) for _ in range(jobs)))
+            deliveries = [await basket.next(30) for _ in range(jobs)]
+            closing = asyncio.ensure_future(rabbitmqctl(own_rabbitmq, "close_all_connections", "a test"))
+            while not closing.done():
+                batch, deliveries = deliveries[:20], deliveries[20:]
+                async with asyncio.timeout(TIMEOUT_S + 3):
+                    await asyncio.gather(*(delivery.acknowledge() for delivery in batch), asyncio.sleep(0.05))
+            async with asyncio.timeout(TIMEOUT_S + 3):
+                await asyncio.gather(*(delivery.acknowledge() for delivery in deliveries))
+            await eventually_published(broker)

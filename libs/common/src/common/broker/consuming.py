@@ -16,8 +16,9 @@ from common.errors import BrokerUnavailable
 class _Subscription:
     """A consumer on a channel, and how many of its deliveries are in our hands."""
 
-    def __init__(self, channel: aio_pika.Channel, handle: Callable[[Delivery], None]) -> None:
+    def __init__(self, channel: aio_pika.Channel, handle: Callable[[Delivery], None], timeout_s: float) -> None:
         self.channel = channel
+        self._timeout_s = timeout_s
         self.in_hand = 0
         self.received = 0
         self._handle = handle
@@ -42,7 +43,7 @@ class _Subscription:
     async def _on_message(self, incoming: AbstractIncomingMessage) -> None:
         self.in_hand += 1
         self.received += 1
-        self._handle(Delivery(incoming, self._on_settled))
+        self._handle(Delivery(incoming, self._timeout_s, self._on_settled))
 
     def _on_settled(self) -> None:
         self.in_hand -= 1
@@ -90,7 +91,9 @@ class Consuming(Watched):
         old, self._subscription = self._subscription, None
         if old is not None:
             await close_quietly(old.channel)
-        new = _Subscription(aio_pika.Channel(self._connection, publisher_confirms=False), self._handle)
+        new = _Subscription(
+            aio_pika.Channel(self._connection, publisher_confirms=False), self._handle, self._timeout_s
+        )
         try:
             async with in_time(self._timeout_s):
                 await new.begin(self._queue, self._prefetch)

@@ -94,7 +94,7 @@ class Inspection:
                 await asyncio.sleep(0.05)
 
     async def _arrive(self, incoming: AbstractIncomingMessage) -> None:
-        self._arrived.put_nowait(Delivery(incoming))
+        self._arrived.put_nowait(Delivery(incoming, self._timeout_s))
 
     async def _next(self) -> Delivery | None:
         """The next delivery; None if there is none left, since somebody else has taken it."""

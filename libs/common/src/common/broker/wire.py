@@ -53,8 +53,11 @@ class Route(NamedTuple):
 class Delivery:
     """A message that is ours until we settle it, once."""
 
-    def __init__(self, incoming: AbstractIncomingMessage, on_settled: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, incoming: AbstractIncomingMessage, timeout_s: float, on_settled: Callable[[], None] = lambda: None
+    ) -> None:
         self._incoming = incoming
+        self._timeout_s = timeout_s
         self._on_settled = on_settled
         self.redelivered = bool(incoming.redelivered)
         #: How often a quorum queue got this message back, be it that we gave it or that a connection was lost.
@@ -78,7 +81,8 @@ class Delivery:
 
     async def _settle(self, settle: Callable[[], Any]) -> None:
         try:
-            with translated():
+            # On a connection that is being given up aiormq may wait for ever for room in its line.
+            async with in_time(self._timeout_s):
                 await settle()
         except BrokerUnavailable:
             log.warning("delivery_not_settled", job_id=self.message.message_id)
