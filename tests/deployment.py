@@ -15,7 +15,11 @@ from stack.program import Program
 __all__ = ["JOB_ID_KEY", "NOWHERE", "Deployment", "Place", "Servers", "Service"]
 
 #: Servers that are not there; port 1 is nobody's.
-NOWHERE = {"AMQP_URL": "amqp://guest:a-secret@127.0.0.1:1/", "REDIS_URL": "redis://127.0.0.1:1/0"}
+NOWHERE = {
+    "AMQP_URL": "amqp://guest:a-secret@127.0.0.1:1/",
+    "REDIS_URL": "redis://127.0.0.1:1/0",
+    "MONGO_URL": "mongodb://127.0.0.1:1/",
+}
 
 
 @dataclass(frozen=True)

@@ -65,7 +65,7 @@ def test_each_policy_is_for_the_pods_of_its_component() -> None:
 def test_what_each_may_reach() -> None:
     documents = render()
     upstream = {("0.0.0.0/0", 443), ("::/0", 443)}
-    assert egress(documents, "gateway") == {("rabbitmq", 5672), ("redis", 6379)}
+    assert egress(documents, "gateway") == {("rabbitmq", 5672), ("redis", 6379), ("mongodb", 27017)}
     assert egress(documents, "gpt-worker") == {("rabbitmq", 5672), ("redis", 6379), ("mongodb", 27017)} | upstream
     assert egress(documents, "result-reader") == {("redis", 6379), ("mongodb", 27017)}
     assert egress(documents, "broker-policy") == {("rabbitmq", 15672)}
@@ -104,7 +104,9 @@ def test_who_may_come_to_the_servers() -> None:
         ("monitoring", 9121),
     }
     assert ingress(documents, "to-mongodb") == {
-        *{("mongodb", 0), ("gpt-worker", 27017), ("result-reader", 27017), ("monitoring", 9216)}
+        ("mongodb", 0),
+        *((component, 27017) for component in COMPONENTS),
+        ("monitoring", 9216),
     }
 
 

@@ -39,7 +39,7 @@ async def test_the_oldest_job_grows_older_until_it_is_taken(deployment: Deployme
 
 
 async def test_each_service_tells_which_servers_answer(deployment: Deployment, http: ClientSession) -> None:
-    for service, servers in ((deployment.gateway(), 2), (deployment.reader(), 2), (deployment.worker(), 3)):
+    for service, servers in ((deployment.gateway(), 3), (deployment.reader(), 2), (deployment.worker(), 3)):
         await eventually(partial(is_at_least, http, service, servers, "gpt_jobs_server_up"), 40)
         assert await has(http, service, "gpt_jobs_ready 1.0")
 

@@ -106,7 +106,11 @@ async def test_a_service_is_ready_only_while_its_servers_answer(deployment: Depl
 
     assert healthy.status == 200
     assert ready.status == 503
-    assert ready.body["checks"] == {"broker": "broker_unavailable", "cache": "cache_unavailable"}
+    assert ready.body["checks"] == {
+        "broker": "broker_unavailable",
+        "cache": "cache_unavailable",
+        "store": "store_unavailable",
+    }
     assert (submitted.status, submitted.body["error"]["code"]) == (503, "broker_unavailable")
     assert int(submitted.headers["Retry-After"]) > 0
     await eventually(lambda: len(_lines(gateway)) > 4)

@@ -19,7 +19,7 @@ COMPLETE = {
     "OPENAI_API_KEY": SECRET,
 }
 REQUIRED: list[tuple[type[ServiceSettings], str]] = [
-    *((GatewaySettings, name) for name in ("AMQP_URL", "REDIS_URL", "JOB_ID_KEYS")),
+    *((GatewaySettings, name) for name in ("AMQP_URL", "REDIS_URL", "MONGO_URL", "JOB_ID_KEYS")),
     *((WorkerSettings, name) for name in ("AMQP_URL", "REDIS_URL", "MONGO_URL", "OPENAI_API_KEY")),
     *((ReaderSettings, name) for name in ("REDIS_URL", "MONGO_URL", "JOB_ID_KEYS")),
 ]

@@ -6,7 +6,8 @@ The names are those of docs/settings.md.
 {{/* Settings that values may hold, by reader. What is secret, and the ports, are not among them. */}}
 {{- define "gpt-jobs.settingsReadBy" -}}
 gateway: [LOG_LEVEL, HTTP_HOST, REQUEST_LOG_ONE_IN, PREDICT_CLIENT, AMQP_EXCHANGE, AMQP_QUEUE, BROKER_TIMEOUT_S, BROKER_BATCHING,
-  REDIS_PREFIX, CACHE_TIMEOUT_S, CACHE_BATCHING, RESULT_CACHE_TTL_S, JOB_TIMEOUT_S, JOB_DEADLINE_S, MAX_QUEUE_DEPTH, RECOVERY_GRACE_S]
+  REDIS_PREFIX, CACHE_TIMEOUT_S, CACHE_BATCHING, RESULT_CACHE_TTL_S, STORE_TIMEOUT_S, STORE_BATCHING, JOB_TIMEOUT_S, JOB_DEADLINE_S,
+  MAX_QUEUE_DEPTH, RECOVERY_GRACE_S, FOREIGN_IDS, RESULT_STORE_TTL_S]
 gpt-worker: [LOG_LEVEL, HTTP_HOST, AMQP_EXCHANGE, AMQP_QUEUE, BROKER_TIMEOUT_S, BROKER_BATCHING, REDIS_PREFIX, CACHE_TIMEOUT_S, CACHE_BATCHING,
   RESULT_CACHE_TTL_S, STORE_TIMEOUT_S, STORE_BATCHING, JOB_TIMEOUT_S, JOB_DEADLINE_S, OPENAI_BASE_URL, OPENAI_MODEL,
   OPENAI_KEY_REST_S, STREAMING, PREFETCH, MAX_ATTEMPTS, RETRY_DELAY_S, RETRY_MAX_DELAY_S, RESULT_STORE_TTL_S]
@@ -25,9 +26,7 @@ result-reader: [LOG_LEVEL, HTTP_HOST, REQUEST_LOG_ONE_IN, PREDICT_CLIENT, REDIS_
 {{ include "gpt-jobs.env.broker" .ctx }}
 {{- end }}
 {{ include "gpt-jobs.env.cache" .ctx }}
-{{- if ne .component "gateway" }}
 {{ include "gpt-jobs.env.store" .ctx }}
-{{- end }}
 {{- if eq .component "gpt-worker" }}
 {{- include "gpt-jobs.env.openai" .ctx }}
 {{- else }}

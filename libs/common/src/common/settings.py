@@ -98,6 +98,7 @@ class PublicHttpSettings(ServiceSettings):
     api_keys: ApiKeys = ()
     request_log_one_in: int = Field(default=1000, ge=0, le=1_000_000_000)
     predict_client: Annotated[str, Field(pattern="^[A-Za-z0-9._-]{1,64}$")] | None = None
+    foreign_ids: bool = True
 
 
 class BrokerSettings(Settings):
@@ -126,6 +127,12 @@ class StoreSettings(Settings):
     mongo_url: Annotated[SecretStr, _url_of("mongodb", "mongodb+srv")]
     store_timeout_s: Timeout = 3
     store_batching: bool = True
+
+
+class RetentionSettings(Settings):
+    """How long what has become of a job can be read."""
+
+    result_store_ttl_s: Lifetime = 3600
 
 
 class TimeoutSettings(Settings):

@@ -12,6 +12,7 @@ from common.cache import Cache
 from common.ids import JobIds
 from common.lifecycle import Stop, background
 from common.readiness import Readiness
+from common.store import Store
 from common.templates import Templates
 from common.upkeep import Upkeep
 from common.web import admin_application, application, serving
@@ -31,11 +32,17 @@ async def serve(settings: GatewaySettings) -> None:
     stop, upkeep = Stop(), Upkeep()
     warn_if_unsafe(settings)
     ids = JobIds([key.get_secret_value() for key in settings.job_id_keys])
-    async with aclosing(Broker(settings, "gateway")) as broker, aclosing(Cache(settings)) as cache:
+    async with (
+        aclosing(Broker(settings, "gateway")) as broker,
+        aclosing(Cache(settings)) as cache,
+        aclosing(Store(settings)) as store,
+    ):
         admission = Admission(settings.max_queue_depth)
         withdrawals = Withdrawals(cache)
         acceptance = Acceptance(ids, Templates.load(), admission, withdrawals, cache, broker)
-        readiness = Readiness(stop.asked, needed={"broker": broker.check}, useful={"cache": cache.ping})
+        readiness = Readiness(
+            stop.asked, needed={"broker": broker.check}, useful={"cache": cache.ping, "store": store.ping}
+        )
         admin = admin_application(readiness, {"tasks": upkeep.is_well})
         public = application(Handlers(settings, acceptance).routes(), settings.request_log_one_in)
         async with (

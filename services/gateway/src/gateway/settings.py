@@ -2,10 +2,26 @@
 
 from pydantic import Field
 
-from common.settings import BrokerSettings, CacheSettings, DeadlineSettings, PublicHttpSettings, TimeoutSettings
+from common.settings import (
+    BrokerSettings,
+    CacheSettings,
+    DeadlineSettings,
+    PublicHttpSettings,
+    RetentionSettings,
+    StoreSettings,
+    TimeoutSettings,
+)
 
 
-class GatewaySettings(PublicHttpSettings, BrokerSettings, CacheSettings, TimeoutSettings, DeadlineSettings):
+class GatewaySettings(
+    PublicHttpSettings,
+    BrokerSettings,
+    CacheSettings,
+    StoreSettings,
+    TimeoutSettings,
+    DeadlineSettings,
+    RetentionSettings,
+):
     """The gateway's environment."""
 
     max_queue_depth: int | None = Field(default=None, ge=1)

@@ -10,6 +10,7 @@ from common.settings import (
     CacheSettings,
     DeadlineSettings,
     Lifetime,
+    RetentionSettings,
     Secrets,
     ServiceSettings,
     StoreSettings,
@@ -22,7 +23,13 @@ SAVE_MARGIN_S = 15
 
 
 class WorkerSettings(
-    ServiceSettings, BrokerSettings, CacheSettings, StoreSettings, TimeoutSettings, DeadlineSettings
+    ServiceSettings,
+    BrokerSettings,
+    CacheSettings,
+    StoreSettings,
+    TimeoutSettings,
+    DeadlineSettings,
+    RetentionSettings,
 ):
     """The worker's environment."""
 
@@ -37,7 +44,6 @@ class WorkerSettings(
     max_attempts: int = Field(default=5, ge=1, le=1000)
     retry_delay_s: float = Field(default=5, ge=0.001, le=86_400)
     retry_max_delay_s: float = Field(default=300, ge=0.001, le=86_400)
-    result_store_ttl_s: Lifetime = 3600
 
     @property
     def drain_s(self) -> float:

@@ -5,5 +5,3 @@ from common.settings import CacheSettings, DeadlineSettings, PublicHttpSettings,
 
 class ReaderSettings(PublicHttpSettings, CacheSettings, StoreSettings, DeadlineSettings):
     """The result-reader's environment."""
-
-    foreign_ids: bool = True
