@@ -10,8 +10,8 @@ from common.cache import Cache
 from common.errors import CacheUnavailable, ServiceError
 from common.ids import JobIds
 from common.jobs import Record, Status
+from common.lookup import Lookup
 from common.store import Store
-from result_reader.lookup import Lookup
 from result_reader.settings import ReaderSettings
 from stack import ports
 from stack.process import Process

@@ -2,26 +2,11 @@
 
 from pydantic import Field
 
-from common.settings import (
-    BrokerSettings,
-    CacheSettings,
-    DeadlineSettings,
-    PublicHttpSettings,
-    RetentionSettings,
-    StoreSettings,
-    TimeoutSettings,
-)
+from common.lookup import LookupSettings
+from common.settings import BrokerSettings, RetentionSettings, TimeoutSettings
 
 
-class GatewaySettings(
-    PublicHttpSettings,
-    BrokerSettings,
-    CacheSettings,
-    StoreSettings,
-    TimeoutSettings,
-    DeadlineSettings,
-    RetentionSettings,
-):
+class GatewaySettings(LookupSettings, BrokerSettings, TimeoutSettings, RetentionSettings):
     """The gateway's environment."""
 
     max_queue_depth: int | None = Field(default=None, ge=1)

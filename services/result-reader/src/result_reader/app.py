@@ -10,13 +10,13 @@ from common.auth import Clients, warn_if_unsafe
 from common.cache import Cache
 from common.ids import JobIds
 from common.lifecycle import Stop
+from common.lookup import Lookup
 from common.readiness import Readiness
 from common.store import Store
 from common.upkeep import Upkeep
 from common.web import admin_application, application, serving
 from result_reader.following import Following
 from result_reader.handlers import Handlers
-from result_reader.lookup import Lookup
 from result_reader.predict import PredictQuery
 from result_reader.settings import ReaderSettings
 from result_reader.streams import Streams

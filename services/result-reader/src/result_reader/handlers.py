@@ -10,8 +10,8 @@ from aiohttp import web
 from common.auth import Clients
 from common.errors import InvalidRequest, ServiceError
 from common.jobs import EncodedRecord
+from common.lookup import Lookup
 from common.web import REQUEST_ID, RETRY_AFTER_S, json_bytes
-from result_reader.lookup import Lookup
 from result_reader.waiting import Waiting
 
 MAX_WAIT_S = 25

@@ -8,9 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from common.auth import Clients
 from common.errors import CacheUnavailable, InvalidRequest, ServiceError, StoreUnavailable
 from common.jobs import Record, Status
+from common.lookup import Lookup
 from common.validation import first_problem
 from common.web import json_body
-from result_reader.lookup import Lookup
 
 
 class Query(BaseModel):

@@ -1,7 +1,7 @@
 """What the result-reader can be told."""
 
-from common.settings import CacheSettings, DeadlineSettings, PublicHttpSettings, StoreSettings
+from common.lookup import LookupSettings
 
 
-class ReaderSettings(PublicHttpSettings, CacheSettings, StoreSettings, DeadlineSettings):
+class ReaderSettings(LookupSettings):
     """The result-reader's environment."""

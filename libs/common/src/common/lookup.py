@@ -11,8 +11,8 @@ from common.cache import Cache
 from common.errors import CacheUnavailable, ErrorCode, ServiceError, StoreUnavailable
 from common.ids import JobIds, is_foreign
 from common.jobs import EncodedRecord, Record
+from common.settings import CacheSettings, DeadlineSettings, PublicHttpSettings, StoreSettings
 from common.store import Store
-from result_reader.settings import ReaderSettings
 
 log = structlog.get_logger()
 
@@ -20,10 +20,14 @@ log = structlog.get_logger()
 BEHIND_S = 60
 
 
+class LookupSettings(PublicHttpSettings, CacheSettings, StoreSettings, DeadlineSettings):
+    """What a service is told that answers about jobs."""
+
+
 class Lookup:
     """Answers with a record's JSON, or raises the error that is the truth about the id."""
 
-    def __init__(self, settings: ReaderSettings, ids: JobIds, cache: Cache, store: Store) -> None:
+    def __init__(self, settings: LookupSettings, ids: JobIds, cache: Cache, store: Store) -> None:
         self._ids = ids
         self._cache = cache
         self._store = store
