@@ -31,6 +31,7 @@ class ErrorCode(StrEnum):
     JOB_NOT_FOUND = "job_not_found"
     METHOD_NOT_ALLOWED = "method_not_allowed"
     JOB_EXPIRED = "job_expired"
+    JOB_DELETED = "job_deleted"
     TOO_LARGE = "too_large"
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
     QUEUE_FULL = "queue_full"
@@ -76,6 +77,7 @@ MEANINGS: dict[ErrorCode, Meaning] = {
         "This path does not take this method.", ErrorType.INVALID_REQUEST, False, 405
     ),
     ErrorCode.JOB_EXPIRED: Meaning("The job's result has expired and is deleted.", ErrorType.NOT_FOUND, False, 410),
+    ErrorCode.JOB_DELETED: Meaning("The job was deleted.", ErrorType.NOT_FOUND, False, 410),
     ErrorCode.TOO_LARGE: Meaning("The request body is too large.", ErrorType.INVALID_REQUEST, False, 413),
     ErrorCode.UNSUPPORTED_MEDIA_TYPE: Meaning(
         "The body must be JSON in UTF-8: send 'Content-Type: application/json'.",
@@ -163,6 +165,13 @@ class InvalidRequest(ServiceError):
 
     def __init__(self, message: str, param: str | None = None) -> None:
         super().__init__(ErrorCode.INVALID_REQUEST, message, param)
+
+
+class JobDeleted(ServiceError):
+    """Somebody has deleted the job: nothing of it is told, saved or tried any more."""
+
+    def __init__(self) -> None:
+        super().__init__(ErrorCode.JOB_DELETED)
 
 
 class QueueFull(ServiceError):

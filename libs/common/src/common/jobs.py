@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from common.errors import ErrorBody
+from common.errors import ErrorBody, ErrorCode, ServiceError
 
 #: Seconds that a record outlives the job's deadline, so that a worker that is late still finds it.
 DEADLINE_MARGIN_S = 60
@@ -131,6 +131,11 @@ class Record(Frozen):
     def failed(self, error: ErrorBody, ttl_s: float) -> Self:
         """The record of a job that will never be answered, which can be read for `ttl_s` seconds from now."""
         return self._finished(Status.FAILED, ttl_s, {"error": error})
+
+    def cancelled(self, text_so_far: str | None, ttl_s: float) -> Self:
+        """The record of a job that somebody has ended, with what had been written until then."""
+        outcome = {"output_text": text_so_far, "error": ServiceError(ErrorCode.CANCELLED).body()}
+        return self._finished(Status.CANCELLED, ttl_s, outcome)
 
     def lasting(self, ttl_s: float) -> Self:
         """The record with `ttl_s` seconds from now to be read in."""

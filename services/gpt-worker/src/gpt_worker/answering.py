@@ -5,6 +5,7 @@ import time
 from common.cache import Cache
 from common.jobs import Record
 from gpt_worker.answers import Answer
+from gpt_worker.cancelling import Unwanted, Wish
 from gpt_worker.completion import Completion
 from gpt_worker.reading import Job
 from gpt_worker.settings import WorkerSettings
@@ -19,10 +20,15 @@ class Answering:
         self._cache = cache
         self._completion = completion
 
-    async def answer(self, job: Job, started: Record, model: str, timeout_s: float) -> Answer:
-        """The model's answer within `timeout_s` seconds; raises UpstreamFailure."""
+    async def answer(self, job: Job, started: Record, model: str, timeout_s: float, wish: Wish) -> Answer:
+        """The model's answer within `timeout_s` seconds; raises UpstreamFailure, Unwanted."""
         if not self._streaming or job.options.stream is False:
-            return await self._completion.answer(job.prompt, model, job.options, timeout_s)
+            async with wish.ending():
+                return await self._completion.answer(job.prompt, model, job.options, timeout_s)
         writing = Writing(self._cache, job.id, started.attempt, started.expires_at - time.time())
-        async with writing.telling():
-            return await self._completion.answer(job.prompt, model, job.options, timeout_s, writing.add)
+        try:
+            async with wish.ending(), writing.telling():
+                return await self._completion.answer(job.prompt, model, job.options, timeout_s, writing.add)
+        except Unwanted as unwanted:
+            unwanted.text_so_far = writing.text or None
+            raise

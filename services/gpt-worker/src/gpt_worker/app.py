@@ -15,6 +15,7 @@ from common.readiness import Readiness
 from common.store import Store
 from common.upkeep import Upkeep
 from common.web import admin_application, serving
+from gpt_worker.cancelling import Cancelling
 from gpt_worker.completion import Completion
 from gpt_worker.consumer import Consumer
 from gpt_worker.in_hand import InHand
@@ -41,7 +42,8 @@ async def serve(settings: WorkerSettings) -> None:
         aclosing(Completion(settings)) as completion,
     ):
         saving = Saving(settings, in_hand, broker, cache, store)
-        processing = Processing(settings, in_hand, cache, store, completion)
+        cancelling = Cancelling(cache)
+        processing = Processing(settings, in_hand, cancelling, cache, store, completion)
         settlement = Settlement(settings, broker, cache, saving)
         consumer = Consumer(settings.prefetch, processing, settlement, in_hand)
         readiness = Readiness(
@@ -52,6 +54,8 @@ async def serve(settings: WorkerSettings) -> None:
             serving(admin, settings.http_host, settings.admin_port, 1),
             upkeep.of(
                 life=partial(in_hand.show_life, cache),
+                cancels=cancelling.listen,
+                missed_cancels=cancelling.keep_asking,
                 depths=partial(queue_depth.sample, broker),
                 readiness=readiness.sample,
                 lag=loop_lag.sample,

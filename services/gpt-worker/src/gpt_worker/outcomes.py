@@ -26,8 +26,10 @@ class Outcome(StrEnum):
     DEADLINE_EXCEEDED = "deadline_exceeded"
     EXHAUSTED = "exhausted"
     INVALID = "invalid"
+    CANCELLED = "cancelled"
     ALREADY_FINISHED = "already_finished"
     WITHDRAWN = "withdrawn"
+    DELETED = "deleted"
     LEASED = "leased"
     EARLY = "early"
     TRANSIENT = "transient"
@@ -69,10 +71,13 @@ ACTIONS: dict[Outcome, Action] = {
     Outcome.DEADLINE_EXCEEDED: Action(save=True, reply=True),
     Outcome.EXHAUSTED: Action(send_to=Destination.DEAD, save=True, reply=True),
     Outcome.INVALID: Action(send_to=Destination.DEAD, save=True, reply=True),
+    Outcome.CANCELLED: Action(save=True, reply=True),
     # Saved once more, since a worker may have died between the store and the cache; the first record stays.
     Outcome.ALREADY_FINISHED: Action(save=True, reply=True),
     # The broker has it, although the gateway heard nothing from it and told the client so.
     Outcome.WITHDRAWN: Action(),
+    # Nothing of it is to be left.
+    Outcome.DELETED: Action(),
     Outcome.LEASED: Action(send_to=Destination.WAIT),
     Outcome.EARLY: Action(send_to=Destination.WAIT),
     Outcome.TRANSIENT: Action(send_to=Destination.WAIT, release=True),

@@ -14,12 +14,13 @@ import structlog
 from common import messages, metrics
 from common.broker import Delivery
 from common.cache import Cache, Claim, Lease, Taken
-from common.errors import ErrorCode, ServiceError, StoreUnavailable
+from common.errors import ErrorCode, JobDeleted, ServiceError, StoreUnavailable
 from common.jobs import Record, Status
 from common.store import Store
 from gpt_worker import retries
 from gpt_worker.answering import Answering
 from gpt_worker.beginning import Beginning
+from gpt_worker.cancelling import Cancelling, Unwanted, Wish
 from gpt_worker.completion import Completion
 from gpt_worker.failures import UpstreamFailure
 from gpt_worker.in_hand import InHand
@@ -35,10 +36,17 @@ class Processing:
     """Turns deliveries into results, for one worker."""
 
     def __init__(
-        self, settings: WorkerSettings, in_hand: InHand, cache: Cache, store: Store, completion: Completion
+        self,
+        settings: WorkerSettings,
+        in_hand: InHand,
+        cancelling: Cancelling,
+        cache: Cache,
+        store: Store,
+        completion: Completion,
     ) -> None:
         self._settings = settings
         self._in_hand = in_hand
+        self._cancelling = cancelling
         self._cache = cache
         self._store = store
         self._beginning = Beginning(settings, cache, store)
@@ -55,10 +63,13 @@ class Processing:
         structlog.contextvars.bind_contextvars(job_id=job.id)
         lease = self._in_hand.new_lease()
         try:
-            result = await self._process(job, lease, redelivered=delivery.redelivered)
+            with self._cancelling.of(job.id) as wish:
+                result = await self._process(job, lease, wish, redelivered=delivery.redelivered)
         except asyncio.CancelledError:
             _go_on_after_cancel()
             result = Result(Outcome.INTERRUPTED, job.id)
+        except JobDeleted:
+            result = Result(Outcome.DELETED, job.id)
         except Exception:
             log.exception("attempt_broke")
             result = self._gave_up(Outcome.BROKEN, job.record, ErrorCode.INTERNAL)
@@ -67,7 +78,7 @@ class Processing:
         self.attempting.discard(task)
         return replace(result, lease=lease, was_attempted=was_attempted, begun_at=job.begun_at)
 
-    async def _process(self, job: Job, lease: Lease, *, redelivered: bool) -> Result:
+    async def _process(self, job: Job, lease: Lease, wish: Wish, *, redelivered: bool) -> Result:
         taken = await self._take(job, lease)
         if taken.claim is not Claim.TAKEN:
             return self._not_taken(job, taken)
@@ -86,7 +97,7 @@ class Processing:
         if taken.attempt > self._settings.max_attempts:
             record = record.model_copy(update={"attempt": taken.attempt - 1})
             return self._gave_up(Outcome.EXHAUSTED, record, ErrorCode.ATTEMPTS_EXHAUSTED)
-        return await self._attempt(job, record, taken.attempt, lease)
+        return await self._attempt(job, record, taken.attempt, lease, wish)
 
     async def _known_to_store(self, job: Job, seen: Record | None, *, redelivered: bool) -> Record | None:
         """What the store knows of the job, unless that has expired; raises StoreUnavailable.
@@ -115,20 +126,23 @@ class Processing:
             return Result(Outcome.ALREADY_FINISHED, job.id, taken.record)
         if taken.claim is Claim.WITHDRAWN:
             return Result(Outcome.WITHDRAWN, job.id)
+        if taken.claim is Claim.DELETED:
+            return Result(Outcome.DELETED, job.id)
+        if taken.claim is Claim.CANCELLED:
+            return self._cancelled(_tried_before(job.record, taken))
         # Another delivery of the job is being worked on; long after its deadline, nothing is any more.
         if time.time() >= job.record.expires_at:
             return self._gave_up(Outcome.DEADLINE_EXCEEDED, job.record, ErrorCode.DEADLINE_EXCEEDED)
         return self._again(Outcome.LEASED, job.record, job.attempts_before)
 
-    async def _attempt(self, job: Job, record: Record, attempt: int, lease: Lease) -> Result:
+    async def _attempt(self, job: Job, record: Record, attempt: int, lease: Lease, wish: Wish) -> Result:
         """Call the model once, with the lease in hand."""
         self.attempting.add(asyncio.current_task())
         model = job.options.model or self._settings.openai_model
         started = record.started(attempt, model)
         async with self._beginning.of(started) as has_begun:
             if not has_begun:
-                # It is terminal; the next delivery asks the store, and will find it so.
-                return self._again(Outcome.POSTPONED, record, attempt)
+                return await self._ended(job, record, attempt, lease)
             self._in_hand.started(lease, started)
             now = time.time()
             if now >= started.deadline_at:
@@ -139,12 +153,38 @@ class Processing:
             longest_s = min(job.options.timeout_s or math.inf, self._settings.job_timeout_s)
             log.debug("attempt_started", attempt=attempt)
             try:
-                answer = await self._answering.answer(job, started, model, min(longest_s, started.deadline_at - now))
+                answer = await self._answering.answer(
+                    job, started, model, min(longest_s, started.deadline_at - now), wish
+                )
+            except Unwanted as unwanted:
+                log.info("attempt_cancelled", attempt=attempt)
+                return await self._unwanted(job, started, lease, unwanted.text_so_far)
             except UpstreamFailure as failure:
                 log.warning("attempt_failed", attempt=attempt, code=failure.code, failure=failure.failure)
-                return self._failed(started, failure)
+                failed = self._failed(started, failure)
+                is_last = failed.outcome is not Outcome.TRANSIENT
+                return failed if is_last or not wish.is_to_end else await self._unwanted(job, started, lease)
         completed = started.completed(answer.text, answer.model, answer.usage, self._settings.result_store_ttl_s)
         return Result(Outcome.COMPLETED, job.id, completed)
+
+    async def _ended(self, job: Job, record: Record, attempt: int, lease: Lease) -> Result:
+        """What becomes of a job that is terminal although its lease was got just now."""
+        taken = await self._take(job, lease)
+        if taken.claim in (Claim.CANCELLED, Claim.DELETED):
+            return self._not_taken(job, taken)
+        # The next delivery asks the store, and will find it so.
+        return self._again(Outcome.POSTPONED, record, attempt)
+
+    async def _unwanted(self, job: Job, started: Record, lease: Lease, text_so_far: str | None = None) -> Result:
+        """The end of an attempt whose answer nobody wants any more: cancelled, unless the job was deleted."""
+        taken = await self._take(job, lease)
+        if taken.claim in (Claim.FINISHED, Claim.WITHDRAWN, Claim.DELETED):
+            return self._not_taken(job, taken)
+        return self._cancelled(started, text_so_far)
+
+    def _cancelled(self, record: Record, text_so_far: str | None = None) -> Result:
+        cancelled = record.cancelled(text_so_far, self._settings.result_store_ttl_s)
+        return Result(Outcome.CANCELLED, record.id, cancelled)
 
     def _failed(self, record: Record, failure: UpstreamFailure) -> Result:
         """What a failed attempt leads to: the end, or another attempt if that can still be in time."""
@@ -186,6 +226,12 @@ def _begun_with(record: Record, *seen: Record | None) -> Record:
     """
     starts = [other.started_at for other in seen if other is not None and other.started_at is not None]
     return record.model_copy(update={"started_at": min(starts)}) if starts else record
+
+
+def _tried_before(record: Record, taken: Taken) -> Record:
+    """The record as the message knows it, with what the attempts made so far have left."""
+    model = taken.record.model if taken.record is not None else None
+    return _begun_with(record, taken.record).model_copy(update={"attempt": taken.attempt, "model": model})
 
 
 def _go_on_after_cancel() -> None:

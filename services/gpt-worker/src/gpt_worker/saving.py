@@ -8,7 +8,7 @@ import structlog
 from common import messages, metrics
 from common.broker import Broker
 from common.cache import Cache
-from common.errors import CacheUnavailable, ErrorCode, StoreUnavailable
+from common.errors import CacheUnavailable, ErrorCode, JobDeleted, StoreUnavailable
 from common.jobs import Record, Status
 from common.messages import Message
 from common.store import Store
@@ -67,7 +67,7 @@ class Saving:
         A new record can be read for RESULT_STORE_TTL_S seconds from now. Every try is with the same bytes: a store
         that stood still may yet carry out one that was given up, after clients have read another.
         While the store is away the cache is enough, and the caller has to `keep_for_later`; while both are away
-        this does not return.
+        this does not return. Raises JobDeleted: then there is nothing to keep.
         """
         lasting = record.lasting(self._settings.result_store_ttl_s) if is_new else record
 
@@ -84,7 +84,11 @@ class Saving:
 
         if is_new:
             self._only_here.add(record.id)
-        saved = await keep_trying(save)
+        try:
+            saved = await keep_trying(save)
+        except JobDeleted:
+            self._only_here.discard(record.id)
+            raise
         if saved.is_in_store:
             await self._cache_it(saved.record)
         self._in_hand.finished(saved.record)
@@ -126,7 +130,8 @@ def _count_from_0() -> None:
     metrics.finished(Status.COMPLETED, "")
     for code in JOB_ERRORS:
         metrics.finished(Status.FAILED, code)
-    for status in (Status.COMPLETED, Status.FAILED):
+    metrics.finished(Status.CANCELLED, ErrorCode.CANCELLED)
+    for status in (Status.COMPLETED, Status.FAILED, Status.CANCELLED):
         metrics.answer_seconds(status)
 
 

@@ -8,7 +8,7 @@ import structlog
 from common import metrics
 from common.broker import Broker, Delivery
 from common.cache import Cache
-from common.errors import CacheUnavailable, ErrorCode, PublishRefused
+from common.errors import CacheUnavailable, ErrorCode, JobDeleted, PublishRefused
 from common.jobs import Record
 from common.messages import Message, dead_letter_headers
 from gpt_worker.keep_trying import keep_trying
@@ -39,8 +39,12 @@ class Settlement:
         unsaved = None
         if action.save and record is not None:
             is_new = result.outcome is not Outcome.ALREADY_FINISHED
-            saved = await self._saving.save(record, is_new=is_new, begun_at=result.begun_at)
-            record, unsaved = saved.record, None if saved.is_in_store else saved.record
+            try:
+                saved = await self._saving.save(record, is_new=is_new, begun_at=result.begun_at)
+                record, unsaved = saved.record, None if saved.is_in_store else saved.record
+            except JobDeleted:
+                # Nor is anybody told of it.
+                record = None
         if action.reply and record is not None and message.reply_to is not None:
             await self._reply(message, message.reply_to, record)
         if unsaved is not None:

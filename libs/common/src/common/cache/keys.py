@@ -11,6 +11,7 @@ class Keys:
         self.running = f"{prefix}running"
         self.horizon = f"{prefix}horizon"
         self.finished = f"{prefix}finished"
+        self.cancelled = f"{prefix}cancelled"
         self.texts = f"{prefix}text:"
 
     def job(self, job_id: str) -> str:

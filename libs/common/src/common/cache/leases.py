@@ -18,6 +18,11 @@ class Lease:
     token: str = field(default_factory=lambda: uuid.uuid4().hex)
 
 
+def milliseconds(seconds: float) -> int:
+    """As Redis counts what lives for a while."""
+    return max(1, round(seconds * 1000))
+
+
 class Claim(Enum):
     """How an attempt to take the lease of a job ended."""
 
@@ -25,11 +30,15 @@ class Claim(Enum):
     LEASED = "leased"
     FINISHED = "finished"
     WITHDRAWN = "withdrawn"
+    CANCELLED = "cancelled"
+    DELETED = "deleted"
 
 
 @dataclass(frozen=True)
 class Taken:
     """The answer to `take`: with the record where there is one, and the number of the attempt if taken.
+
+    Of a job that is to be cancelled, and that nobody else has in hand, it is the number of the last attempt.
 
     `by_token` is the token of the lease that stands in the way, if it is the same worker's.
     """

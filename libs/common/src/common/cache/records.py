@@ -3,12 +3,13 @@
 Under the prefix:
 - `job:<id>`: a hash with the `record`'s JSON, its `rank` (how far the job has come), and while the job is
   not terminal the lease (`owner`, the worker, and `token`, its delivery), the number of `attempts` started, and
-  a copy of the `message` if the gateway published it. A terminal rank without a record: the job was withdrawn;
+  a copy of the `message` if the gateway published it. A terminal rank without a record: the job was withdrawn,
+  or `deleted`; `cancel` and `deleted` are those of cancels.py;
 - `worker:<name>`: there as long as the worker lives; a lease counts only while its owner's key is there;
 - `waiting`, `running`: the ids of jobs whose message can be recovered, by when they are due or were taken;
   `horizon`: when the job was due that was taken last;
 - `text:<id>:<attempt>` and the channel `text:<id>`: see texts.py;
-- channel `finished`: the id of each job that became terminal.
+- channel `finished`: the id of each job that became terminal; channel `cancelled`: cancels.py.
 """
 
 import asyncio
@@ -20,15 +21,16 @@ from typing import Any
 from common.breaker import Breaker
 from common.cache import scripts
 from common.cache.announcements import Announcements
+from common.cache.cancels import Cancels
 from common.cache.commands import Commands, Part
 from common.cache.connecting import LOST, CutOff
 from common.cache.keys import Keys
-from common.cache.leases import WORKER_TTL_S, Claim, Lease, Taken
+from common.cache.leases import WORKER_TTL_S, Claim, Lease, Taken, milliseconds
 from common.cache.pieces import Pieces
 from common.cache.plain_commands import PlainCommands
 from common.cache.shared_connection import SharedConnection
 from common.cache.texts import Texts, encode_piece
-from common.errors import ErrorCode, ServiceError
+from common.errors import ErrorCode, JobDeleted, ServiceError
 from common.jobs import TERMINAL, EncodedRecord, Record, Status
 from common.settings import CacheSettings
 
@@ -53,13 +55,22 @@ class Cache:
         self._announcements = Announcements(url, self._keys.finished, timeout_s, breaker, self._cut_off)
         self.texts = Texts(self._commands, self._keys)
         self.pieces = Pieces(url, self._keys.texts, timeout_s, self._cut_off)
+        words = Announcements(url, self._keys.cancelled, timeout_s, breaker, self._cut_off)
+        self._listening = (self._announcements, words)
+        #: Jobs that somebody wants cancelled, or has deleted.
+        self.cancels = Cancels(self._commands, self._keys, words)
         self._run_id: bytes | None = None
 
     async def get(self, job_id: str) -> EncodedRecord | None:
-        """The job's record, as it was written; raises ServiceError `job_not_found` if the job was withdrawn."""
+        """The job's record, as it was written.
+
+        Raises ServiceError `job_not_found` if the job was withdrawn, JobDeleted if it was deleted.
+        """
         body, rank = await self._commands.call(b"HMGET", self._keys.job(job_id), b"record", b"rank")
         is_terminal = rank == _TERMINAL
         if body is None and is_terminal:
+            if await self._commands.call(b"HEXISTS", self._keys.job(job_id), b"deleted"):
+                raise JobDeleted
             raise ServiceError(ErrorCode.JOB_NOT_FOUND)
         return None if body is None else EncodedRecord(body, is_terminal, rank == _RUNS)
 
@@ -78,7 +89,7 @@ class Cache:
     async def withdraw(self, job_id: str, ttl_s: float) -> bool:
         """Say whether no worker has taken the job up; then, for `ttl_s` seconds, none will."""
         keys = [self._keys.job(job_id), self._keys.waiting]
-        return bool(await scripts.WITHDRAW.run(self._commands, keys, _milliseconds(ttl_s), job_id))
+        return bool(await scripts.WITHDRAW.run(self._commands, keys, milliseconds(ttl_s), job_id))
 
     async def missing_messages(self, grace_s: float, most: int, *, queue_is_empty: bool) -> list[bytes]:
         """Copies of the messages that should have come to a worker `grace_s` seconds ago and have not.
@@ -89,7 +100,7 @@ class Cache:
         found: list[bytes] = await scripts.MISSING.run(
             self._commands,
             [names.waiting, names.running, names.horizon],
-            *(names.jobs, names.workers, _now(), _milliseconds(grace_s), int(queue_is_empty), most),
+            *(names.jobs, names.workers, _now(), milliseconds(grace_s), int(queue_is_empty), most),
         )
         return found
 
@@ -103,7 +114,7 @@ class Cache:
 
         For an operator who has a failed job tried again; everybody else goes forward only, with `advance`.
         """
-        arguments = (known, queued.encode(), _milliseconds(ttl_s))
+        arguments = (known, queued.encode(), milliseconds(ttl_s))
         return bool(await scripts.START_OVER.run(self._commands, [self._keys.job(queued.id)], *arguments))
 
     async def take(
@@ -119,8 +130,8 @@ class Cache:
         answer: list[Any] = await scripts.TAKE.run(
             self._commands,
             [names.job(job_id), names.waiting, names.running, names.horizon],
-            *(lease.worker, lease.token, names.workers, attempts_before, _milliseconds(ttl_s)),
-            *(job_id, instead_of or "", _now(), _milliseconds(WORKER_TTL_S)),
+            *(lease.worker, lease.token, names.workers, attempts_before, milliseconds(ttl_s)),
+            *(job_id, instead_of or "", _now(), milliseconds(WORKER_TTL_S)),
         )
         claim = Claim(answer[0].decode())
         record = Record.decode(answer[1]) if answer[1] else None
@@ -141,7 +152,7 @@ class Cache:
         """
         arguments: list[Part] = [
             *(lease.worker, lease.token, self._keys.workers),
-            *(started.encode(), _milliseconds(ttl_s), started.attempt),
+            *(started.encode(), milliseconds(ttl_s), started.attempt),
         ]
         return bool(await scripts.HOLD.run(self._commands, [self._keys.job(started.id)], *arguments))
 
@@ -150,7 +161,7 @@ class Cache:
 
         Says whether the cache still has its memory: false if it was started anew or emptied since the last sign.
         """
-        lives = (self._keys.worker(owner), _LIVES, b"PX", _milliseconds(WORKER_TTL_S), b"GET")
+        lives = (self._keys.worker(owner), _LIVES, b"PX", milliseconds(WORKER_TTL_S), b"GET")
         known, server = await asyncio.gather(
             self._commands.call(b"SET", *lives, always=True), self._commands.call(b"INFO", b"server", always=True)
         )
@@ -182,7 +193,8 @@ class Cache:
 
     async def aclose(self) -> None:
         """Close all connections."""
-        await self._announcements.aclose()
+        for announcements in self._listening:
+            await announcements.aclose()
         await self._commands.aclose()
 
     async def _write(self, record: Record, ttl_s: float, *, over_nothing: bool = False, message: bytes = b"") -> bool:
@@ -190,7 +202,7 @@ class Cache:
         written = await scripts.ADVANCE.run(
             self._commands,
             [names.job(record.id), names.waiting, names.running, names.text(record.id, record.attempt)],
-            *(RANK[record.status], record.encode(), _milliseconds(ttl_s)),
+            *(RANK[record.status], record.encode(), milliseconds(ttl_s)),
             *(names.finished, record.id, int(over_nothing), message, _now()),
             *(names.texts + record.id, encode_piece(record.attempt, 0, "")),
         )
@@ -199,7 +211,3 @@ class Cache:
 
 def _now() -> int:
     return round(time.time() * 1000)
-
-
-def _milliseconds(seconds: float) -> int:
-    return max(1, round(seconds * 1000))

@@ -6,16 +6,18 @@ What the fields mean stands in records.py. Times are in milliseconds of Unix tim
 from common.cache.commands import Script
 
 # Forward only, in one round trip: queued is written over nothing, in_progress over queued and itself,
-# a terminal record over anything but another one. A copy of the message makes the job one that can be recovered.
+# a terminal record over anything but another one. What somebody wants cancelled does not begin any more, whatever
+# copies of older records are written over nothing. A copy of the message makes the job one that can be recovered.
 # That an attempt begins is announced to those who follow its text, which is deleted when the job ends.
 # KEYS: job, waiting, running, text. ARGV: rank, record, milliseconds to live, channel, id, 1 if only over nothing,
 # the message's copy or '', when the job is due, channel of its text, what is announced there.
 # Returns 1 if written.
 ADVANCE = Script("""
-local current = tonumber(redis.call('HGET', KEYS[1], 'rank') or '-1')
-local rank = tonumber(ARGV[1])
+local job = redis.call('HMGET', KEYS[1], 'rank', 'cancel')
+local current, rank = tonumber(job[1] or '-1'), tonumber(ARGV[1])
 if current >= 2 or current > rank or (current == 0 and rank == 0) then return 0 end
 if current >= 0 and ARGV[6] == '1' then return 0 end
+if job[2] and rank == 1 and ARGV[6] ~= '1' then return 0 end
 redis.call('HSET', KEYS[1], 'rank', rank, 'record', ARGV[2])
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
 if ARGV[7] ~= '' then
@@ -38,25 +40,29 @@ return 1
 # the owner may name a token that it does not have in its hands, and so take over from itself. A first attempt
 # moves the horizon; what a dead worker had comes back before what waits, and says nothing about it. What comes
 # before it is due says nothing about the future either.
+# Whom somebody wants cancelled gets no attempt any more: whoever could take it is to end it instead.
 # To take is a sign of life, or a lease would be void from the first if the cache was away for longer than such a sign
 # lasts. It has another value than those that tell whether the cache still has its memory.
 # KEYS: job, waiting, running, horizon. ARGV: owner, token, prefix of the workers' keys, attempts known
 # from elsewhere, milliseconds to live, id, token to take over or '', now, milliseconds that a sign of life lasts.
 # Returns {what, record or false, attempt, token that holds the lease or false}.
 TAKE = Script("""
-local job = redis.call('HMGET', KEYS[1], 'rank', 'record', 'owner', 'attempts', 'token')
-if tonumber(job[1] or '-1') >= 2 then return {job[2] and 'finished' or 'withdrawn', job[2], 0, false} end
+local job = redis.call('HMGET', KEYS[1], 'rank', 'record', 'owner', 'attempts', 'token', 'cancel', 'deleted')
+if tonumber(job[1] or '-1') >= 2 then
+  return {job[2] and 'finished' or job[7] and 'deleted' or 'withdrawn', job[2], 0, false}
+end
 redis.call('SET', ARGV[3] .. ARGV[1], 'takes', 'NX', 'PX', ARGV[9])
 local known = tonumber(ARGV[4])
-if job[3] == ARGV[1] and job[5] == ARGV[2] then
+if job[3] == ARGV[1] and job[5] == ARGV[2] and not job[6] then
   local attempt = math.max(tonumber(job[4]), known + 1)
   redis.call('HSET', KEYS[1], 'attempts', attempt)
   return {'taken', job[2], attempt, false}
 end
-if job[3] == ARGV[1] and job[5] ~= ARGV[7] then return {'leased', false, 0, job[5]} end
+if job[3] == ARGV[1] and job[5] ~= ARGV[2] and job[5] ~= ARGV[7] then return {'leased', false, 0, job[5]} end
 if job[3] and job[3] ~= ARGV[1] and redis.call('EXISTS', ARGV[3] .. job[3]) == 1 then
   return {'leased', false, 0, false}
 end
+if job[6] then return {'cancelled', job[2], math.max(tonumber(job[4] or '0'), known), false} end
 local attempt = math.max(tonumber(job[4] or '0'), known) + 1
 redis.call('HSET', KEYS[1], 'owner', ARGV[1], 'token', ARGV[2], 'attempts', attempt)
 if redis.call('PTTL', KEYS[1]) < 0 then redis.call('PEXPIRE', KEYS[1], ARGV[5]) end
@@ -112,9 +118,11 @@ return 1
 # The only step backwards: a queued record over nothing, or over exactly the record that is known.
 # KEYS: job. ARGV: the known record, the queued one, milliseconds to live. Returns 1 if written, also the second time.
 START_OVER = Script("""
-local current = redis.call('HGET', KEYS[1], 'record')
+local current, deleted = unpack(redis.call('HMGET', KEYS[1], 'record', 'deleted'))
+if deleted then return 0 end
 if current and current ~= ARGV[1] and current ~= ARGV[2] then return 0 end
 redis.call('HSET', KEYS[1], 'rank', 0, 'record', ARGV[2])
+redis.call('HDEL', KEYS[1], 'cancel')
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
 return 1
 """)
