@@ -32,6 +32,7 @@ REQUEST_ID_HEADER = {
         "schema": {"type": "string"},
     }
 }
+JOB_ID = {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}
 RETRY_AFTER_HEADER = {
     "Retry-After": {"description": "Seconds until it is worth asking again.", "schema": {"type": "integer"}}
 }

@@ -6,11 +6,12 @@ from functools import partial
 import structlog
 
 from common import loop_lag, queue_depth
-from common.auth import warn_if_unsafe
+from common.auth import Clients, warn_if_unsafe
 from common.broker import Broker
 from common.cache import Cache
 from common.ids import JobIds
 from common.lifecycle import Stop, background
+from common.lookup import Lookup
 from common.readiness import Readiness
 from common.store import Store
 from common.templates import Templates
@@ -19,6 +20,8 @@ from common.web import admin_application, application, serving
 from gateway import waiting_age
 from gateway.acceptance import Acceptance
 from gateway.admission import Admission
+from gateway.ending import PATIENCE_S, Ending
+from gateway.ending_routes import EndingRoutes
 from gateway.handlers import Handlers
 from gateway.recovery import keep_recovering
 from gateway.settings import GatewaySettings
@@ -44,7 +47,10 @@ async def serve(settings: GatewaySettings) -> None:
             stop.asked, needed={"broker": broker.check}, useful={"cache": cache.ping, "store": store.ping}
         )
         admin = admin_application(readiness, {"tasks": upkeep.is_well})
-        public = application(Handlers(settings, acceptance).routes(), settings.request_log_one_in)
+        ending = Ending(settings, ids, Lookup(settings, ids, cache, store), cache, store)
+        clients = Clients(settings.api_keys, settings.predict_client)
+        routes = Handlers(settings, acceptance).routes() + EndingRoutes(clients, ending).routes()
+        public = application(routes, settings.request_log_one_in)
         async with (
             serving(admin, settings.http_host, settings.admin_port, 1),
             background(broker.connect()),
@@ -57,7 +63,7 @@ async def serve(settings: GatewaySettings) -> None:
                 withdrawals=withdrawals.catch_up,
                 recovery=partial(keep_recovering, broker, cache, settings.recovery_grace_s),
             ),
-            serving(public, settings.http_host, settings.http_port, settings.longest_answer_s + 5),
+            serving(public, settings.http_host, settings.http_port, settings.longest_answer_s + PATIENCE_S + 5),
         ):
             log.info("started", port=settings.http_port, admin_port=settings.admin_port)
             await stop.asked.wait()

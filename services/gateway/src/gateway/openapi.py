@@ -17,6 +17,12 @@ _COMMON_ERRORS = (
     ErrorCode.QUEUE_FULL,
     ErrorCode.BROKER_UNAVAILABLE,
 )
+_OF_A_JOB = (
+    ErrorCode.UNAUTHENTICATED,
+    ErrorCode.JOB_NOT_FOUND,
+    ErrorCode.CACHE_UNAVAILABLE,
+    ErrorCode.STORE_UNAVAILABLE,
+)
 _STARTED = envelope({"reqId": {"type": "string"}}, is_ok=True)
 _NOT_STARTED = envelope({}, is_ok=False, errMsg={"type": "string"}, error=reference("ErrorBody"))
 
@@ -25,6 +31,8 @@ def document(templates: Templates) -> Schema:
     """The document for a gateway with the default settings."""
     paths = {
         "/v1/jobs": {"post": _submit()},
+        "/v1/jobs/{id}/cancel": {"post": _cancel()},
+        "/v1/jobs/{id}": {"delete": _delete()},
         "/predict/start": {"post": _predict_start(templates.schema("fortune"))},
     }
     described = openapi.document(
@@ -47,6 +55,36 @@ def _submit() -> Schema:
         "responses": {
             "202": answer("The broker has confirmed the job.", reference("Record"), headers),
             **errors(*_COMMON_ERRORS),
+        },
+    }
+
+
+def _cancel() -> Schema:
+    return {
+        "operationId": "cancel",
+        "summary": "Cancel a job",
+        "security": [{"apiKey": []}, {}],
+        "parameters": [openapi.JOB_ID],
+        "responses": {
+            "200": answer(
+                "The record: `cancelled`, or as it ended before; `Retry-After` if its worker is still to end it.",
+                reference("Record"),
+                openapi.RETRY_AFTER_HEADER,
+            ),
+            **errors(*_OF_A_JOB, ErrorCode.JOB_EXPIRED, ErrorCode.JOB_DELETED),
+        },
+    }
+
+
+def _delete() -> Schema:
+    return {
+        "operationId": "delete",
+        "summary": "Delete a job: its prompt, its answer, and all else that is kept of it",
+        "security": [{"apiKey": []}, {}],
+        "parameters": [openapi.JOB_ID],
+        "responses": {
+            "204": {"description": "Nothing is left.", "headers": openapi.REQUEST_ID_HEADER},
+            **errors(*_OF_A_JOB),
         },
     }
 

@@ -10,6 +10,7 @@ from enum import StrEnum
 from common import messages
 from common.broker import Inspection
 from common.cache import Cache
+from common.errors import JobDeleted
 from common.jobs import Record, Status
 from common.settings import BrokerSettings, CacheSettings, DeadlineSettings, StoreSettings
 from common.store import Store
@@ -26,6 +27,7 @@ class Verdict(StrEnum):
     REPLAYED = "replayed"
     FINISHED = "left: the job has its answer by now"
     CHANGED = "left: the job changed at the same moment"
+    DELETED = "removed: the job was deleted"
     UNSAVED = "left: its failure has not come to the store yet; replay it in half a minute"
 
 
@@ -39,10 +41,14 @@ class Replay:
         self._store = store
 
     async def replay(self, letter: DeadLetter) -> Verdict:
-        """Put the message back onto the job queue, unless its job has an answer."""
+        """Put the message back onto the job queue, unless its job has an answer or was deleted."""
         now = time.time()
         if letter.job_id is not None:
-            verdict = await self._begin_again(letter.job_id, letter, now)
+            try:
+                verdict = await self._begin_again(letter.job_id, letter, now)
+            except JobDeleted:
+                await self._inspection.take_out(letter.delivery)
+                return Verdict.DELETED
             if verdict is not Verdict.REPLAYED:
                 return verdict
         await self._inspection.publish_job(for_replay(letter.message, now))

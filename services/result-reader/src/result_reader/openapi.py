@@ -44,7 +44,7 @@ def _result() -> Schema:
         "summary": "Read a job's record, at once or when it is terminal",
         "security": [{"apiKey": []}, {}],
         "parameters": [
-            {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}},
+            openapi.JOB_ID,
             {
                 "name": "wait",
                 "in": "query",
@@ -65,6 +65,7 @@ def _result() -> Schema:
                 ErrorCode.UNAUTHENTICATED,
                 ErrorCode.JOB_NOT_FOUND,
                 ErrorCode.JOB_EXPIRED,
+                ErrorCode.JOB_DELETED,
                 ErrorCode.STORE_UNAVAILABLE,
                 ErrorCode.CACHE_UNAVAILABLE,
             ),

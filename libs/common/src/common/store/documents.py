@@ -2,7 +2,8 @@
 
 A document of the collection `results`: `_id` (the job's id), `record` (the record's JSON), `expires_at`
 (until when it may be read) and `delete_at` (when the TTL index removes it; never before `expires_at`). That of a
-job which has begun and is not terminal has `attempt` too, and gives way to any later one.
+job which has begun and is not terminal has `attempt` too, and gives way to any later one. That of a job which was
+deleted has `deleted` and `delete_at` and nothing else, and gives way to none.
 """
 
 from collections.abc import Awaitable
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
+from common.errors import JobDeleted
 from common.jobs import Record
 
 Document = dict[str, Any]
@@ -69,8 +71,15 @@ def in_progress(record: Record, keep_until: float) -> Document:
     return {**_document(record, keep_until), "attempt": record.attempt}
 
 
+def tombstone(keep_until: float) -> Document:
+    """What is left of a job that was deleted."""
+    return {"deleted": True, "delete_at": _date(keep_until)}
+
+
 def record_of(document: Document | None) -> Record | None:
-    """The record that it holds."""
+    """The record that it holds; raises JobDeleted."""
+    if document and "deleted" in document:
+        raise JobDeleted
     return Record.decode(document["record"].encode()) if document else None
 
 

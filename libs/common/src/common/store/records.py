@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from pymongo.errors import PyMongoError
+from pymongo.errors import DuplicateKeyError, PyMongoError
 
 from common.breaker import Away, Breaker
 from common.errors import StoreUnavailable
@@ -39,7 +39,7 @@ class Store:
         """Save the record of a job that runs, unless the store knows of a later attempt or of the end.
 
         Says whether there is no end yet. The document stays until `keep_until` (Unix seconds), so that no poll
-        takes the job for one that waits.
+        takes the job for one that waits. Raises JobDeleted.
         """
         async with self._deadline():
             if await self._documents.write(documents.begun(started, keep_until)):
@@ -51,7 +51,7 @@ class Store:
         """Save a terminal record unless there is one already; returns the one that counts.
 
         It can be read until its `expires_at`; the document stays until `keep_until` (Unix seconds) if that
-        is later, so that the job is known to have expired for as long as its id alone cannot tell.
+        is later, so that the job is known to have expired for as long as its id alone cannot tell. Raises JobDeleted.
         """
         async with self._deadline():
             while not await self._documents.write(documents.ended(record, keep_until)):
@@ -62,9 +62,20 @@ class Store:
         return record
 
     async def find(self, job_id: str) -> Record | None:
-        """The record of a job that has begun, even if it has expired and is not deleted yet."""
+        """The record of a job that has begun, even if it has expired and is still there; raises JobDeleted."""
         async with self._deadline():
             return record_of(await self._documents.find(job_id))
+
+    async def erase(self, job_id: str, keep_until: float) -> None:
+        """Replace whatever there is of the job by the fact that it was deleted, until `keep_until` (Unix seconds)."""
+        async with self._deadline():
+            while True:
+                try:
+                    await self._results.replace_one({"_id": job_id}, documents.tombstone(keep_until), upsert=True)
+                except DuplicateKeyError:
+                    # Its first document came at the same moment.
+                    continue
+                return
 
     async def start_over(self, known: Record, queued: Record) -> bool:
         """Write the queued record over exactly the `known` one, and say whether that was there.
