@@ -68,6 +68,14 @@ class Client:
         conditional = {"If-None-Match": etag} if etag else {}
         return await ask(self._http, "GET", url, headers=self._headers | conditional)
 
+    async def cancel(self, job_id: str) -> Answer:
+        url = self._gateway.url.with_path(f"/v1/jobs/{job_id}/cancel")
+        return await ask(self._http, "POST", url, headers=self._headers)
+
+    async def delete(self, job_id: str) -> Answer:
+        url = self._gateway.url.with_path(f"/v1/jobs/{job_id}")
+        return await ask(self._http, "DELETE", url, headers=self._headers)
+
     async def result(self, job_id: str) -> dict[str, Any]:
         """The job's terminal record."""
         async with asyncio.timeout(100):

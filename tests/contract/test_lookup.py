@@ -26,7 +26,7 @@ NEW_ID: dict[str, Callable[[], str]] = {
     "foreign": job_id,
 }
 COMPLETED, RUNS, QUEUED = "completed", "in_progress", "queued"
-NOT_FOUND, EXPIRED = "job_not_found", "job_expired"
+NOT_FOUND, EXPIRED, DELETED = "job_not_found", "job_expired", "job_deleted"
 NO_CACHE, NO_STORE = "cache_unavailable", "store_unavailable"
 
 #: docs/architecture.md has this table in words. Of an id that is young, old, foreign.
@@ -45,7 +45,14 @@ ANSWERS = {
     ("away", "away"): (NO_STORE, NO_STORE, NO_STORE),
 }
 STORE_STATES = ("completed", "expired", "in_progress", "overdue", "nothing", "away")
-for cached, answer in (("queued", QUEUED), ("in_progress", RUNS), ("completed", COMPLETED), ("withdrawn", NOT_FOUND)):
+ANSWERS |= {("miss", "deleted"): (DELETED, DELETED, DELETED), ("away", "deleted"): (DELETED, DELETED, DELETED)}
+for cached, answer in (
+    ("queued", QUEUED),
+    ("in_progress", RUNS),
+    ("completed", COMPLETED),
+    ("withdrawn", NOT_FOUND),
+    ("deleted", DELETED),
+):
     ANSWERS |= {(cached, stored): (answer, answer, answer) for stored in STORE_STATES}
 CASES = [
     (kind, in_cache, in_store, answer)
@@ -92,6 +99,8 @@ def overdue(of: str) -> Record:
 async def put_into_cache(cache: Cache, state: str, of: str) -> None:
     if state == "withdrawn":
         await cache.withdraw(of, 60)
+    elif state == "deleted":
+        await cache.cancels.erase(of, 60)
     elif state not in {"miss", "away"}:
         await cache.advance(with_status(queued(of), Status(state)), 60)
 
@@ -104,6 +113,8 @@ async def put_into_store(store: Store, state: str, of: str) -> None:
         await store.save(completed(of, ttl_s=-60), keep_until)
     elif state == "in_progress":
         await store.begin(with_status(queued(of), Status.IN_PROGRESS), keep_until)
+    elif state == "deleted":
+        await store.erase(of, keep_until)
     elif state == "overdue":
         await store.begin(overdue(of), keep_until)
 

@@ -11,8 +11,10 @@ TABLE = """
     deadline_exceeded   -        save   reply  -        acknowledge
     exhausted           dead     save   reply  -        acknowledge
     invalid             dead     save   reply  -        acknowledge
+    cancelled           -        save   reply  -        acknowledge
     already_finished    -        save   reply  -        acknowledge
     withdrawn           -        -      -      -        acknowledge
+    deleted             -        -      -      -        acknowledge
     leased              wait     -      -      -        acknowledge
     early               wait     -      -      -        acknowledge
     transient           wait     -      -      release  acknowledge
@@ -45,7 +47,7 @@ def test_nobody_is_told_what_is_not_saved() -> None:
 
 def test_a_message_that_is_acknowledged_has_been_answered_or_sent_on_unless_nobody_was_promised_an_answer() -> None:
     for outcome, action in ACTIONS.items():
-        if action.then is Then.ACKNOWLEDGE and outcome is not Outcome.WITHDRAWN:
+        if action.then is Then.ACKNOWLEDGE and outcome not in (Outcome.WITHDRAWN, Outcome.DELETED):
             assert action.save or action.send_to, outcome
 
 
