@@ -62,7 +62,7 @@ async def test_of_a_running_job_the_call_is_closed_within_a_second_and_the_slot_
 
     began = time.monotonic()
     answer = await client.cancel(record["id"])
-    await stub.until(lambda stub: stub.in_flight == 0, timeout=1)
+    await eventually(lambda: stub.in_flight == 0, 1)
     assert time.monotonic() - began < 1
 
     assert (status_of(answer), answer.body["attempt"], answer.body["model"]) == ("cancelled", 1, "stub-model")
@@ -125,7 +125,7 @@ async def test_at_whatever_moment_there_is_one_end_and_no_call_after_the_word(
         return *answers, await one.result(record["id"])
 
     lives = await asyncio.gather(*(life(number) for number in range(120)))
-    await stub.until(lambda stub: stub.in_flight == 0)
+    await eventually(lambda: stub.in_flight == 0)
 
     for first, second, end in lives:
         for answer in (first, second):
@@ -158,7 +158,7 @@ async def test_a_worker_that_is_cut_off_ends_the_job_when_it_is_back(
             assert int(answer.headers["Retry-After"]) > 0
             assert stub.in_flight == 1
             await proxy.heal()
-            await stub.until(lambda stub: stub.in_flight == 0)
+            await eventually(lambda: stub.in_flight == 0)
             assert (await client.result(record["id"]))["status"] == "cancelled"
     assert len(stub.calls) == 2
 
@@ -172,7 +172,7 @@ async def test_so_does_one_that_stood_still(client: Client, deployment: Deployme
     answers = await asyncio.gather(*(client.cancel(record["id"]) for _ in range(2)))
     assert {status_of(answer) for answer in answers} == {"in_progress"}
     worker.process.signal(signal.SIGCONT)
-    await stub.until(lambda stub: stub.in_flight == 0)
+    await eventually(lambda: stub.in_flight == 0)
     assert (await client.result(record["id"]))["status"] == "cancelled"
     assert len(stub.calls) == 1
 

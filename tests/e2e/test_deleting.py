@@ -90,7 +90,7 @@ async def test_of_a_running_one_the_call_is_closed_and_nothing_is_saved(
     await stub.until(lambda stub: stub.in_flight == 1)
     held = asyncio.create_task(client.poll(record["id"], wait=20))
     assert (await client.delete(record["id"])).status == 204
-    await stub.until(lambda stub: stub.in_flight == 0, timeout=1)
+    await eventually(lambda: stub.in_flight == 0, 1)
     assert (await held).status == 410
     await eventually(lambda: _settled_as_deleted(http, worker))
     await is_gone(client, http, record["id"])
@@ -109,7 +109,7 @@ async def test_at_whatever_moment_nothing_is_left(client: Client, deployment: De
 
     lives = await asyncio.gather(*(life(number) for number in range(80)))
     await client.result((await client.submit(msg="the last"))["id"])
-    await stub.until(lambda stub: stub.in_flight == 0)
+    await eventually(lambda: stub.in_flight == 0)
     for job_id, answer in lives:
         assert answer.status == 204
         assert (await client.poll(job_id)).status == 410

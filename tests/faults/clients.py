@@ -28,6 +28,8 @@ from tests.waiting import eventually
 PATIENCE_S = 10.0
 #: How many of the jobs are followed by a stream too.
 STREAMED = 0.25
+#: The share of jobs that their clients cancel.
+CANCELLED = 0.1
 #: Polls at once.
 POLLERS = 60
 
@@ -69,12 +71,14 @@ class Clients:
         return self._go(self._submit_at(per_second, jobs))
 
     async def submit_mixed(self) -> None:
-        """One job of any kind, by any door."""
+        """One job of any kind, by any door; some are cancelled on the way."""
         fate = self._fate()
         if self.random.random() < 0.3:
-            await self.publish(fate, foreign=self.random.random() < 0.5)
+            job = await self.publish(fate, foreign=self.random.random() < 0.5)
         else:
-            await self.submit(fate)
+            job = await self.submit(fate)
+        if self.random.random() < CANCELLED:
+            job.patience = self.random.randrange(6)
 
     async def submit(self, fate: str = "fine", **fields: Any) -> Job:
         """Submit one job over HTTP, and follow it if it is accepted."""
@@ -165,12 +169,24 @@ class Clients:
         pause = 0.2
         while job.terminal is None:
             await asyncio.sleep(self.random.uniform(0.5, 1) * pause)
+            if job.patience <= 0:
+                await self._cancel(job)
+            job.patience -= 1
             pause = min(2.0, pause * 1.3)
             await self._poll(job, self.random.choice((0, 0, 3)))
         for pause in (1, 3, 10, 30, 100, 300):
             await asyncio.sleep(self.random.uniform(0.5, 1.5) * pause)
             if job.terminal is not None:
                 await self._poll(job, 0)
+
+    async def _cancel(self, job: Job) -> None:
+        """Once, and then at every look, as long as the job has not ended."""
+        job.cancel_asked = True
+        url = self.random.choice(self.fleet.gateways).url / f"v1/jobs/{job.id}/cancel"
+        answer = await self._ask(job, "cancel", "POST", url)
+        if answer is not None:
+            status, _, raw, retry_after = answer
+            self.ledger.cancel_answered(job, status, raw, retry_after)
 
     async def _poll(self, job: Job, wait: int, reader: URL | None = None) -> None:
         url = (reader or self.random.choice(self.fleet.readers).url) / f"v1/results/{job.id}" % {"wait": wait}

@@ -42,6 +42,11 @@ class Job:
     history: list[str] = field(default_factory=list)
     #: Nobody promised it: it was published directly, and its queue deleted before anybody took it.
     deleted: bool = False
+    #: After so many polls in vain its client wants it cancelled.
+    patience: float = math.inf
+    #: Whether its client has asked for that, and when it was told that it is (monotonic seconds).
+    cancel_asked: bool = False
+    cancelled_at: float = math.inf
 
     @property
     def fate(self) -> str:
@@ -141,6 +146,12 @@ class Ledger:
         """A stream that said what no stream may say."""
         self._problem("answers", job, what)
 
+    def cancel_answered(self, job: Job, status: int, raw: bytes, retry_after: str | None) -> None:
+        """What the answer to a cancel said: a record as a poll's, or that nothing could be done."""
+        self.polled(job, status, raw, retry_after)
+        if job.terminal is not None and _end_of(job) == "cancelled":
+            job.cancelled_at = min(job.cancelled_at, time.monotonic())
+
     def lost_hands(self, key: str, at_most: int) -> None:
         """The worker with that key of the upstream was killed or frozen: what it had may be called again."""
         self._hands.append((time.time(), key, at_most))
@@ -178,6 +189,11 @@ class Ledger:
             for prompt, calls in extra.items()
             if calls > in_hands[prompt]
         ]
+        late = [
+            Problem("uncancelled", str(self.jobs[prompt]))
+            for prompt, calls in self.upstream.asked.items()
+            if prompt in self.jobs and any(asked.at > self.jobs[prompt].cancelled_at for asked in calls)
+        ]
         ghosts = [prompt for prompt, job in self.jobs.items() if job.is_refused and prompt in self.upstream.asked]
         return Verdict(
             submissions=dict(self.submissions),
@@ -190,7 +206,7 @@ class Ledger:
             calls=sum(len(calls) for prompt, calls in self.upstream.asked.items() if prompt in self.jobs),
             extra=sum(extra.values()),
             allowed=sum(in_hands.values()),
-            problems=[*self.problems, *lost, *unexplained],
+            problems=[*self.problems, *lost, *unexplained, *late],
         )
 
     def _accepted(self, job: Job) -> None:
@@ -216,6 +232,10 @@ class Ledger:
         if record["status"] == "completed":
             if record["output_text"] != ECHO + job.prompt or expected != "completed":
                 self._problem("wrong", job, "another answer than its own")
+            return
+        if record["status"] == "cancelled":
+            if not job.cancel_asked:
+                self._problem("misjudged", job, "cancelled, and nobody wanted that")
             return
         code = record["error"]["code"]
         if code != expected and not (self.upstream_failed and code in OF_THE_UPSTREAM):

@@ -27,7 +27,7 @@ def accepted(ledger: Ledger, prompt: str = "fine/1") -> Job:
 def record(
     status: str, *, attempt: int = 1, answer: str = "You said: fine/1", job_id: str = "job_1"
 ) -> dict[str, Any]:
-    code = {"code": "internal"} if status == "failed" else None
+    code = {"failed": {"code": "internal"}, "cancelled": {"code": "cancelled"}}.get(status)
     return {"id": job_id, "status": status, "attempt": attempt, "output_text": answer, "error": code}
 
 
@@ -161,3 +161,36 @@ async def test_a_job_that_runs_although_its_client_was_told_503_is_a_ghost(ledge
     await call(ledger, job.prompt, "worker-1")
 
     assert ledger.verdict().ghosts == 1
+
+
+def cancel(ledger: Ledger, job: Job, status: str) -> None:
+    job.cancel_asked = True
+    ledger.cancel_answered(job, 200, json.dumps(record(status)).encode(), None)
+
+
+async def test_a_cancelled_job_is_right_if_it_was_called_before(ledger: Ledger) -> None:
+    job = accepted(ledger)
+    await call(ledger, job.prompt, "a")
+    cancel(ledger, job, "in_progress")
+    cancel(ledger, job, "cancelled")
+    assert ledger.verdict().is_kept
+
+
+async def test_a_call_after_the_cancel_is_found(ledger: Ledger) -> None:
+    job = accepted(ledger)
+    cancel(ledger, job, "cancelled")
+    await call(ledger, job.prompt, "a")
+    ledger.upstream.asked[job.prompt][0].at = job.cancelled_at + 1
+    assert found(ledger) == {"uncancelled"}
+
+
+def test_a_cancel_that_nobody_asked_for_is_found(ledger: Ledger) -> None:
+    poll(ledger, accepted(ledger), "cancelled")
+    assert found(ledger) == {"misjudged"}
+
+
+def test_another_end_after_the_cancel_is_found(ledger: Ledger) -> None:
+    job = accepted(ledger)
+    cancel(ledger, job, "cancelled")
+    poll(ledger, job, "completed")
+    assert found(ledger) == {"backwards"}

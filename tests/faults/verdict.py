@@ -14,6 +14,7 @@ BROKEN = {
     "answers": "a request got no answer, or one that the API does not promise",
     "late": "not right again within 60 s of the heal",
     "repeated": "called again although its worker lived",
+    "uncancelled": "called after its client was told that it is cancelled",
     "processes": "a service ended in a way it should not",
 }
 SHOWN = 20
