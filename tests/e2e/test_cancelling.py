@@ -89,6 +89,26 @@ async def test_a_job_that_waits_for_another_attempt_ends_at_once(
     assert (await client.poll(record["id"])).raw == answer.raw
 
 
+async def test_what_had_been_written_stays_readable(client: Client, deployment: Deployment, stub: ModelStub) -> None:
+    deployment.worker(RETRY_DELAY_S="30", RETRY_MAX_DELAY_S="30")
+    words = " ".join(f"word-{number}" for number in range(500))
+    stub.respond = replies.text(words, pause=0.05)
+    record = await client.submit(msg="x")
+    so_far = await eventually(lambda: _text_of(client, record["id"]))
+    answer = await client.cancel(record["id"])
+    assert status_of(answer) == "cancelled"
+    assert words.startswith(answer.body["output_text"])
+    assert answer.body["output_text"].startswith(so_far)
+    assert (await client.poll(record["id"])).raw == answer.raw
+    assert (await document_of(deployment.place, record["id"]))["record"].encode() == answer.raw
+    await eventually(lambda: stub.in_flight == 0, 1)
+
+
+async def _text_of(client: Client, job_id: str) -> str | None:
+    text: str | None = (await client.poll(job_id)).body["output_text"]
+    return text
+
+
 async def test_a_finished_job_stays_as_it_is(client: Client, deployment: Deployment, stub: ModelStub) -> None:
     deployment.worker(MAX_ATTEMPTS="1")
     done = await client.result((await client.submit(msg="x"))["id"])

@@ -6,7 +6,7 @@ import time
 import structlog
 
 from common import metrics
-from common.cache import Answer, Cache
+from common.cache import Answer, Cache, Cancelled
 from common.errors import ErrorCode, ServiceError, StoreUnavailable
 from common.ids import JobIds
 from common.jobs import DEADLINE_MARGIN_S, EncodedRecord, Record, Status
@@ -33,8 +33,8 @@ class Ending:
         self._lookup = lookup
         self._cache = cache
         self._store = store
-        metrics.FINISHED.labels(Status.CANCELLED, ErrorCode.CANCELLED)
-        metrics.ANSWER_SECONDS.labels(Status.CANCELLED)
+        metrics.finished(Status.CANCELLED, ErrorCode.CANCELLED)  # counted from 0
+        metrics.answer_seconds(Status.CANCELLED)
 
     async def cancel(self, job_id: str, client: str) -> EncodedRecord:
         """The job's record when it has ended, or after two seconds as it is then: its worker is slow, or away.
@@ -46,15 +46,12 @@ class Ending:
         found = await self._lookup.find(job_id, client)
         while not found.is_terminal:
             # Each time anew: meanwhile the worker may have let go of the job, to try again later.
-            answer, told = await self._ask(found)
-            if answer is Answer.CHANGED and told is not None:
-                found = told
-                continue
-            if told is not None and told.is_terminal:
-                return told
+            told = await self._ask(found)
+            if told.record is not None and told.record.is_terminal:
+                return told.record
             if time.monotonic() >= ends_at:
                 break
-            if answer is Answer.ASKED:
+            if told.answer is Answer.ASKED:
                 await asyncio.sleep(pause_s)
                 pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
             found = await self._lookup.find(job_id, client)
@@ -85,19 +82,27 @@ class Ending:
             if error.code not in (ErrorCode.JOB_DELETED, ErrorCode.JOB_EXPIRED):
                 raise
 
-    async def _ask(self, found: EncodedRecord) -> tuple[Answer, EncodedRecord | None]:
-        """The cache's answer to the wish, and the record that it knows."""
-        known = Record.decode(found.body)
-        now = time.time()
+    async def _ask(self, found: EncodedRecord) -> Cancelled:
+        """The cache's answer to the wish."""
+        # The look-up has put in what was written so far; the record is without.
+        text_so_far = Record.decode(found.body).output_text if found.is_running else None
+        told = await self._replace(found.body, text_so_far)
+        if told.answer is Answer.CHANGED and told.record is not None:
+            told = await self._replace(told.record.body, text_so_far)
+        return told
+
+    async def _replace(self, body: bytes, text_so_far: str | None) -> Cancelled:
+        """Have the job cancelled if that is its record, and nobody has it in hand."""
+        known, now = Record.decode(body), time.time()
         # Not shorter than the job itself: its message may come to a worker until then.
         ttl_s = max(self._settings.result_store_ttl_s, known.expires_at - now)
-        cancelled = known.cancelled(known.output_text, ttl_s)
-        told = await self._cache.cancels.cancel(found.body, cancelled)
+        cancelled = known.cancelled(text_so_far, ttl_s)
+        told = await self._cache.cancels.cancel(body, cancelled)
         if told.answer is Answer.CANCELLED:
-            metrics.FINISHED.labels(Status.CANCELLED, ErrorCode.CANCELLED).inc()
-            metrics.ANSWER_SECONDS.labels(Status.CANCELLED).observe(max(0.0, now - known.created_at))
+            metrics.finished(Status.CANCELLED, ErrorCode.CANCELLED).inc()
+            metrics.answer_seconds(Status.CANCELLED).observe(max(0.0, now - known.created_at))
             await self._keep(cancelled)
-        return told.answer, told.record
+        return told
 
     async def _keep(self, cancelled: Record) -> None:
         """Let the store know too. Should it not, the worker that the message comes to will tell it."""

@@ -81,7 +81,7 @@ class Processing:
     async def _process(self, job: Job, lease: Lease, wish: Wish, *, redelivered: bool) -> Result:
         taken = await self._take(job, lease)
         if taken.claim is not Claim.TAKEN:
-            return self._not_taken(job, taken)
+            return await self._not_taken(job, taken)
         try:
             known = await self._known_to_store(job, taken.record, redelivered=redelivered)
         except StoreUnavailable:
@@ -121,7 +121,7 @@ class Processing:
             taken = await keep_trying(lambda: self._cache.take(job.id, lease, before, lease_s, instead_of=forgotten))
         return taken
 
-    def _not_taken(self, job: Job, taken: Taken) -> Result:
+    async def _not_taken(self, job: Job, taken: Taken) -> Result:
         if taken.claim is Claim.FINISHED:
             return Result(Outcome.ALREADY_FINISHED, job.id, taken.record)
         if taken.claim is Claim.WITHDRAWN:
@@ -129,7 +129,8 @@ class Processing:
         if taken.claim is Claim.DELETED:
             return Result(Outcome.DELETED, job.id)
         if taken.claim is Claim.CANCELLED:
-            return self._cancelled(_tried_before(job.record, taken))
+            text = await keep_trying(lambda: self._cache.texts.read(job.id, taken.attempt))
+            return self._cancelled(_tried_before(job.record, taken), text or None)
         # Another delivery of the job is being worked on; long after its deadline, nothing is any more.
         if time.time() >= job.record.expires_at:
             return self._gave_up(Outcome.DEADLINE_EXCEEDED, job.record, ErrorCode.DEADLINE_EXCEEDED)
@@ -171,18 +172,20 @@ class Processing:
         """What becomes of a job that is terminal although its lease was got just now."""
         taken = await self._take(job, lease)
         if taken.claim in (Claim.CANCELLED, Claim.DELETED):
-            return self._not_taken(job, taken)
+            return await self._not_taken(job, taken)
         # The next delivery asks the store, and will find it so.
         return self._again(Outcome.POSTPONED, record, attempt)
 
     async def _unwanted(self, job: Job, started: Record, lease: Lease, text_so_far: str | None = None) -> Result:
         """The end of an attempt whose answer nobody wants any more: cancelled, unless the job was deleted."""
         taken = await self._take(job, lease)
+        if taken.claim is Claim.DELETED:
+            await keep_trying(lambda: self._cache.texts.forget(job.id, started.attempt))
         if taken.claim in (Claim.FINISHED, Claim.WITHDRAWN, Claim.DELETED):
-            return self._not_taken(job, taken)
+            return await self._not_taken(job, taken)
         return self._cancelled(started, text_so_far)
 
-    def _cancelled(self, record: Record, text_so_far: str | None = None) -> Result:
+    def _cancelled(self, record: Record, text_so_far: str | None) -> Result:
         cancelled = record.cancelled(text_so_far, self._settings.result_store_ttl_s)
         return Result(Outcome.CANCELLED, record.id, cancelled)
 

@@ -88,6 +88,7 @@ class Saving:
             saved = await keep_trying(save)
         except JobDeleted:
             self._only_here.discard(record.id)
+            await keep_trying(lambda: self._cache.texts.forget(record.id, record.attempt))
             raise
         if saved.is_in_store:
             await self._cache_it(saved.record)

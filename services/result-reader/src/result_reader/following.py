@@ -11,8 +11,8 @@ from common import metrics
 from common.cache import Cache, Piece
 from common.errors import CacheUnavailable, StoreUnavailable
 from common.jobs import EncodedRecord, Record
+from common.lookup import BEHIND_S
 from result_reader.events import Event, Seen, check_sent, due
-from result_reader.lookup import BEHIND_S
 from result_reader.waiting import RESUBSCRIBE_S, Waiting
 
 log = structlog.get_logger()

@@ -8,12 +8,12 @@ from contextlib import aclosing
 from aiohttp import web
 
 from common.auth import Clients
-from common.errors import InvalidRequest
+from common.errors import InvalidRequest, ServiceError
+from common.lookup import Lookup
 from common.web import REQUEST_ID, json_bytes
 from result_reader.events import Event
 from result_reader.following import Following
 from result_reader.handlers import seconds_to_wait
-from result_reader.lookup import Lookup
 
 #: Seconds of silence after which a comment keeps the proxies between us and the client awake.
 PING_S = 10
@@ -57,6 +57,11 @@ class Streams:
         except (ConnectionError, TimeoutError):
             # Gone, or stuck: what it has not read it asks for again.
             response.force_close()
+        except ServiceError:
+            if not response.prepared:
+                raise
+            # The job was deleted meanwhile, or has expired: whoever goes on is told so.
+            await response.write_eof()
         return response
 
     async def events(self, request: web.Request) -> web.Response:

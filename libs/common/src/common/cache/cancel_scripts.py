@@ -4,7 +4,7 @@ from common.cache.commands import Script
 
 # A job that nobody holds ends at once. That nobody does is known only of one that the gateway has marked: a cache
 # that was emptied forgets the copy of the message together with the lease.
-# KEYS: job, waiting, running. ARGV: record that is known, record that is to replace it, milliseconds to live,
+# KEYS: job, waiting, running, text. ARGV: record that is known, record that is to replace it, milliseconds to live,
 # channel of ends, channel of cancels, id, milliseconds for the wish alone to live where nothing is known of the job.
 # Returns {what, record or false}.
 CANCEL = Script("""
@@ -15,6 +15,7 @@ if job[4] and not job[3] then
   redis.call('HSET', KEYS[1], 'rank', 2, 'record', ARGV[2], 'cancel', 1)
   redis.call('HDEL', KEYS[1], 'token', 'attempts', 'message')
   redis.call('PEXPIRE', KEYS[1], ARGV[3])
+  redis.call('DEL', KEYS[4])
   redis.call('ZREM', KEYS[2], ARGV[6])
   redis.call('ZREM', KEYS[3], ARGV[6])
   redis.call('PUBLISH', ARGV[4], ARGV[6])

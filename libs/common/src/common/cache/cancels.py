@@ -55,7 +55,10 @@ class Cancels:
         names, ttl = self._keys, milliseconds(cancelled.expires_at - time.time())
         what, record = await CANCEL.run(
             self._commands,
-            [names.job(cancelled.id), names.waiting, names.running],
+            [
+                *(names.job(cancelled.id), names.waiting, names.running),
+                names.text(cancelled.id, cancelled.attempt),
+            ],
             *(known, cancelled.encode(), ttl, names.finished, names.cancelled, cancelled.id, ttl),
         )
         answer = Answer(what.decode())
