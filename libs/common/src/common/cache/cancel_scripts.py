@@ -29,16 +29,19 @@ return {'asked', job[2]}
 """)
 
 # What stays is a terminal rank without a record, as of a job that was withdrawn, and why.
+# It is written first: a server without memory to spare refuses that, and then nothing is done.
 # The first "attempt" of a record is its field: what a client chose comes later.
 # KEYS: job, waiting, running. ARGV: milliseconds to live, channel of ends, channel of cancels, id, prefix of texts.
 ERASE = Script("""
 local job = redis.call('HMGET', KEYS[1], 'record', 'attempts')
+redis.call('HSET', KEYS[1], 'rank', 2, 'deleted', 1)
+for _, field in ipairs(redis.call('HKEYS', KEYS[1])) do
+  if field ~= 'rank' and field ~= 'deleted' then redis.call('HDEL', KEYS[1], field) end
+end
 local told = job[1] and string.match(job[1], '"attempt":(%d+)') or '0'
 for attempt = 1, math.max(tonumber(told), tonumber(job[2] or '0')) do
   redis.call('DEL', ARGV[5] .. ARGV[4] .. ':' .. attempt)
 end
-redis.call('DEL', KEYS[1])
-redis.call('HSET', KEYS[1], 'rank', 2, 'deleted', 1)
 redis.call('PEXPIRE', KEYS[1], ARGV[1])
 redis.call('ZREM', KEYS[2], ARGV[4])
 redis.call('ZREM', KEYS[3], ARGV[4])
