@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from common.cache import Answer, Cache, Claim, Lease
+from common.cache import Answer, Cache, Claim, Lease, Piece
 from common.errors import ErrorCode, JobDeleted, ServiceError
 from common.jobs import Record, Status
 from tests.contract.clients import NewCache, completed, job_id, queued
@@ -193,3 +193,13 @@ async def test_it_is_announced_to_those_who_wait(cache: Cache) -> None:
     job = job_id()
     await cache.cancels.erase(job, 60)
     assert await asyncio.wait_for(anext(heard), 5) == job
+
+
+async def test_what_was_written_goes_with_a_deleted_job(cache: Cache) -> None:
+    started = await running(cache)
+    await cache.texts.append(Piece(started.id, 1, 0, "a secret"), 0, 60)
+    await cache.cancels.erase(started.id, 60)
+    assert await cache.texts.read(started.id, 1) == ""
+    await cache.texts.append(Piece(started.id, 1, 0, "a secret"), 0, 60)
+    await cache.cancels.erase(started.id, 60, attempts=1)
+    assert await cache.texts.read(started.id, 1) == ""

@@ -4,6 +4,7 @@ send_to     the message is published to another queue, and the broker has confir
             may die between two steps, and what reads `failed` would have no dead letter
 save        the terminal record goes into the store, then into the cache (which wakes those who wait); if the store
             is away, into the cache, and by way of a wait queue into the store later
+erase       what the attempt may have written to the cache since the job was deleted goes too
 reply       the terminal record is published to the message's `reply_to`, if it has one
 release     the lease is given up, so that any worker may take the job
 then        the delivery is acknowledged, or given back to the queue
@@ -60,6 +61,7 @@ class Action:
 
     send_to: Destination | None = None
     save: bool = False
+    erase: bool = False
     reply: bool = False
     release: bool = False
     then: Then = Then.ACKNOWLEDGE
@@ -77,7 +79,7 @@ ACTIONS: dict[Outcome, Action] = {
     # The broker has it, although the gateway heard nothing from it and told the client so.
     Outcome.WITHDRAWN: Action(),
     # Nothing of it is to be left.
-    Outcome.DELETED: Action(),
+    Outcome.DELETED: Action(erase=True),
     Outcome.LEASED: Action(send_to=Destination.WAIT),
     Outcome.EARLY: Action(send_to=Destination.WAIT),
     Outcome.TRANSIENT: Action(send_to=Destination.WAIT, release=True),
@@ -94,10 +96,10 @@ ACTIONS: dict[Outcome, Action] = {
 class Result:
     """An outcome with what its action needs.
 
-    `record` is the terminal record; `headers` are set on the message when it goes on to another queue, where it
-    waits for `delay_s` seconds if that is a wait queue; `lease` is the one that was asked for, whether it was got
-    or not, and `was_attempted` says whether an attempt was begun under it; `begun_at` is when the job was accepted,
-    or replayed, if that could be read.
+    `record` is the terminal record, or of a deleted job the one of the attempt that ran; `headers` are set on the
+    message when it goes on to another queue, where it waits for `delay_s` seconds if that is a wait queue; `lease` is
+    the one that was asked for, whether it was got or not, and `was_attempted` says whether an attempt was begun under
+    it; `begun_at` is when the job was accepted, or replayed, if that could be read.
     """
 
     outcome: Outcome

@@ -180,8 +180,9 @@ class Processing:
         """The end of an attempt whose answer nobody wants any more: cancelled, unless the job was deleted."""
         taken = await self._take(job, lease)
         if taken.claim is Claim.DELETED:
-            await keep_trying(lambda: self._cache.texts.forget(job.id, started.attempt))
-        if taken.claim in (Claim.FINISHED, Claim.WITHDRAWN, Claim.DELETED):
+            # It may have written more since.
+            return Result(Outcome.DELETED, job.id, started)
+        if taken.claim in (Claim.FINISHED, Claim.WITHDRAWN):
             return await self._not_taken(job, taken)
         return self._cancelled(started, text_so_far)
 

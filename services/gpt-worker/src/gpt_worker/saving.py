@@ -88,7 +88,7 @@ class Saving:
             saved = await keep_trying(save)
         except JobDeleted:
             self._only_here.discard(record.id)
-            await keep_trying(lambda: self._cache.texts.forget(record.id, record.attempt))
+            await self.erase(record)
             raise
         if saved.is_in_store:
             await self._cache_it(saved.record)
@@ -96,6 +96,11 @@ class Saving:
         if is_new and saved.record.completed_at == record.completed_at:
             _count(saved.record, begun_at or saved.record.created_at)
         return saved
+
+    async def erase(self, record: Record) -> None:
+        """Leave nothing of a deleted job in the cache, where its attempt may have written since it was deleted."""
+        ttl_s = self._settings.known_by_id_until(record) - time.time() + self._settings.result_store_ttl_s
+        await keep_trying(lambda: self._cache.cancels.erase(record.id, ttl_s, record.attempt))
 
     async def keep_for_later(self, record: Record, message: Message) -> None:
         """Give the broker a record that the store could not take; it comes back until it is saved."""

@@ -38,13 +38,9 @@ class Settlement:
             await self._send_on(message, action.send_to, result)
         unsaved = None
         if action.save and record is not None:
-            is_new = result.outcome is not Outcome.ALREADY_FINISHED
-            try:
-                saved = await self._saving.save(record, is_new=is_new, begun_at=result.begun_at)
-                record, unsaved = saved.record, None if saved.is_in_store else saved.record
-            except JobDeleted:
-                # Nor is anybody told of it.
-                record = None
+            record, unsaved = await self._save(record, result)
+        if action.erase and record is not None:
+            await self._saving.erase(record)
         if action.reply and record is not None and message.reply_to is not None:
             await self._reply(message, message.reply_to, record)
         if unsaved is not None:
@@ -57,6 +53,15 @@ class Settlement:
             await delivery.give_back()
         metrics.deliveries(result.outcome).inc()
         log.info("delivery_settled", outcome=result.outcome)
+
+    async def _save(self, record: Record, result: Result) -> tuple[Record | None, Record | None]:
+        """The record that counts, and once more if the store has not got it yet; neither if the job was deleted."""
+        is_new = result.outcome is not Outcome.ALREADY_FINISHED
+        try:
+            saved = await self._saving.save(record, is_new=is_new, begun_at=result.begun_at)
+        except JobDeleted:
+            return None, None
+        return saved.record, None if saved.is_in_store else saved.record
 
     async def _reply(self, message: Message, reply_to: str, record: Record) -> None:
         """Publish the record to whoever asked; if that queue is gone, the record can still be polled."""

@@ -31,7 +31,8 @@ return {'asked', job[2]}
 # What stays is a terminal rank without a record, as of a job that was withdrawn, and why.
 # It is written first: a server without memory to spare refuses that, and then nothing is done.
 # The first "attempt" of a record is its field: what a client chose comes later.
-# KEYS: job, waiting, running. ARGV: milliseconds to live, channel of ends, channel of cancels, id, prefix of texts.
+# KEYS: job, waiting, running. ARGV: milliseconds to live, channel of ends, channel of cancels, id, prefix of texts,
+# how many attempts are known.
 ERASE = Script("""
 local job = redis.call('HMGET', KEYS[1], 'record', 'attempts')
 redis.call('HSET', KEYS[1], 'rank', 2, 'deleted', 1)
@@ -39,7 +40,7 @@ for _, field in ipairs(redis.call('HKEYS', KEYS[1])) do
   if field ~= 'rank' and field ~= 'deleted' then redis.call('HDEL', KEYS[1], field) end
 end
 local told = job[1] and string.match(job[1], '"attempt":(%d+)') or '0'
-for attempt = 1, math.max(tonumber(told), tonumber(job[2] or '0')) do
+for attempt = 1, math.max(tonumber(told), tonumber(job[2] or '0'), tonumber(ARGV[6])) do
   redis.call('DEL', ARGV[5] .. ARGV[4] .. ':' .. attempt)
 end
 redis.call('PEXPIRE', KEYS[1], ARGV[1])

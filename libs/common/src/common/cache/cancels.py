@@ -65,13 +65,16 @@ class Cancels:
         has_ended = answer in (Answer.ENDED, Answer.CANCELLED)
         return Cancelled(answer, EncodedRecord(record, has_ended) if record else None)
 
-    async def erase(self, job_id: str, ttl_s: float) -> None:
-        """Keep nothing of the job but that it was deleted, for `ttl_s` seconds; its worker lets go of it."""
+    async def erase(self, job_id: str, ttl_s: float, attempts: int = 0) -> None:
+        """Keep nothing of the job but that it was deleted, for `ttl_s` seconds; its worker lets go of it.
+
+        `attempts` is how many there were, for one who knows that better than the cache may.
+        """
         names = self._keys
         await ERASE.run(
             self._commands,
             [names.job(job_id), names.waiting, names.running],
-            *(milliseconds(ttl_s), names.finished, names.cancelled, job_id, names.texts),
+            *(milliseconds(ttl_s), names.finished, names.cancelled, job_id, names.texts, attempts),
         )
 
     async def unwanted(self, job_ids: Collection[str]) -> list[str]:

@@ -69,10 +69,6 @@ class Texts:
         text: bytes | None = await self._commands.call(b"GET", self._keys.text(job_id, attempt))
         return text.decode() if text else ""
 
-    async def forget(self, job_id: str, attempt: int) -> None:
-        """Delete what the attempt has written; raises CacheUnavailable."""
-        await self._commands.call(b"DEL", self._keys.text(job_id, attempt))
-
     async def _write(self, piece: Piece, bytes_before: int, encoded: bytes, ttl_s: float) -> int:
         length: int = await WRITE.run(
             self._commands,
