@@ -18,7 +18,7 @@ from tests.operators import Operator, died
 from tests.stored import document_of, everything_in
 from tests.waiting import eventually
 
-SECRET = "my mother's maiden name"
+SECRET = "the maiden name of my mother"
 
 
 @pytest.fixture
@@ -148,7 +148,7 @@ def own_mongodb(tmp_path: Path) -> Iterator[Process]:
 async def test_without_the_store_it_is_to_be_tried_again(
     deployment: Deployment, place: Place, http: ClientSession, own_mongodb: Process
 ) -> None:
-    place.environment["MONGO_URL"] = own_mongodb.program.url
+    place.environment["MONGO_URL"] = own_mongodb.program.url + place.queue
     place.environment["STORE_TIMEOUT_S"] = "0.5"
     client = Client(http, deployment.gateway(), deployment.reader())
     deployment.worker()
