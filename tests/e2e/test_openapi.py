@@ -11,7 +11,7 @@ from tests.client import Client
 DOCUMENT = Path(__file__).parents[2] / "docs" / "openapi.json"
 
 
-GATEWAY = ["/v1/jobs", "/predict/start"]
+GATEWAY = ["/v1/jobs", "/v1/jobs/{id}/cancel", "/v1/jobs/{id}", "/predict/start"]
 READER = ["/v1/results", "/v1/results/{id}", "/predict/query"]
 
 #: A submission in the document's shape may be refused for what no schema says: that 30 February is no date.
