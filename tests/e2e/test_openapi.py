@@ -1,12 +1,17 @@
-"""A fuzzer drives both services by their OpenAPI document."""
+"""Both services serve their OpenAPI document, and a fuzzer drives them by it."""
 
 import asyncio
+import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from aiohttp import ClientSession
+from yarl import URL
 
-from tests.client import Client
+from tests.client import Client, ask
+from tests.deployment import Deployment
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "openapi.json"
 
@@ -26,6 +31,36 @@ async def test_the_gateway_keeps_to_its_document(path: str, system: Client, tmp_
 @pytest.mark.parametrize("path", READER)
 async def test_the_reader_keeps_to_its_document(path: str, system: Client, tmp_path: Path) -> None:
     await _fuzz(path, str(system.reader_url), tmp_path)
+
+
+async def test_what_is_served_is_what_is_in_the_docs(system: Client, http: ClientSession) -> None:
+    written = json.loads(DOCUMENT.read_text(encoding="utf-8"))
+    served = [await _served(http, url) for url in (system.gateway_url, system.reader_url)]
+
+    assert {document["openapi"] for document in served} == {written["openapi"]}
+    paths = served[0]["paths"] | served[1]["paths"]
+    assert list(paths) == list(written["paths"])
+    for path, operations in paths.items():
+        assert written["paths"][path] == {"servers": written["paths"][path]["servers"], **operations}
+    for document in served:
+        schemas = document["components"]["schemas"]
+        assert schemas == {name: written["components"]["schemas"][name] for name in schemas}
+
+
+async def test_the_document_says_what_this_gateway_takes(deployment: Deployment, http: ClientSession) -> None:
+    gateway = deployment.gateway(JOB_DEADLINE_S="1800", JOB_TIMEOUT_S="120", API_KEYS="alice:alice-key")
+
+    schemas = (await _served(http, gateway.url))["components"]["schemas"]
+
+    assert schemas["Submission"]["properties"]["deadline_s"]["anyOf"][0]["maximum"] == 1800
+    assert schemas["Options"]["properties"]["timeout_s"]["anyOf"][0]["maximum"] == 120
+
+
+async def _served(http: ClientSession, service: URL) -> dict[str, Any]:
+    answer = await ask(http, "GET", service.with_path("/openapi.json"))
+    assert (answer.status, answer.headers["Content-Type"]) == (200, "application/json")
+    document: dict[str, Any] = answer.body
+    return document
 
 
 async def _fuzz(path: str, url: str, directory: Path, *options: str) -> None:

@@ -5,7 +5,7 @@ from functools import partial
 
 import structlog
 
-from common import loop_lag, queue_depth
+from common import loop_lag, openapi, queue_depth
 from common.auth import Clients, warn_if_unsafe
 from common.broker import Broker
 from common.cache import Cache
@@ -23,6 +23,7 @@ from gateway.admission import Admission
 from gateway.ending import PATIENCE_S, Ending
 from gateway.ending_routes import EndingRoutes
 from gateway.handlers import Handlers
+from gateway.openapi import document
 from gateway.recovery import keep_recovering
 from gateway.settings import GatewaySettings
 from gateway.withdrawals import Withdrawals
@@ -42,7 +43,8 @@ async def serve(settings: GatewaySettings) -> None:
     ):
         admission = Admission(settings.max_queue_depth)
         withdrawals = Withdrawals(cache)
-        acceptance = Acceptance(ids, Templates.load(), admission, withdrawals, cache, broker)
+        templates = Templates.load()
+        acceptance = Acceptance(ids, templates, admission, withdrawals, cache, broker)
         readiness = Readiness(
             stop.asked, needed={"broker": broker.check}, useful={"cache": cache.ping, "store": store.ping}
         )
@@ -50,7 +52,8 @@ async def serve(settings: GatewaySettings) -> None:
         ending = Ending(settings, ids, Lookup(settings, ids, cache, store), cache, store)
         clients = Clients(settings.api_keys, settings.predict_client)
         routes = Handlers(settings, acceptance).routes() + EndingRoutes(clients, ending).routes()
-        public = application(routes, settings.request_log_one_in)
+        described = openapi.served(document(templates, settings.job_deadline_s, settings.job_timeout_s))
+        public = application([*routes, described], settings.request_log_one_in)
         async with (
             serving(admin, settings.http_host, settings.admin_port, 1),
             background(broker.connect()),

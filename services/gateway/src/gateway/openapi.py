@@ -27,8 +27,17 @@ _STARTED = envelope({"reqId": {"type": "string"}}, is_ok=True)
 _NOT_STARTED = envelope({}, is_ok=False, errMsg={"type": "string"}, error=reference("ErrorBody"))
 
 
-def document(templates: Templates) -> Schema:
-    """The document for a gateway with the default settings."""
+def _default(setting: str) -> float:
+    default: float = GatewaySettings.model_fields[setting].default
+    return default
+
+
+def document(
+    templates: Templates,
+    max_deadline_s: float = _default("job_deadline_s"),
+    max_timeout_s: float = _default("job_timeout_s"),
+) -> Schema:
+    """The document for a gateway with these limits."""
     paths = {
         "/v1/jobs": {"post": _submit()},
         "/v1/jobs/{id}/cancel": {"post": _cancel()},
@@ -38,7 +47,10 @@ def document(templates: Templates) -> Schema:
     described = openapi.document(
         "gpt-jobs gateway", "Accepts jobs: prompts that a model answers later.", paths, [Submission]
     )
-    _narrow(described["components"]["schemas"], templates)
+    schemas = described["components"]["schemas"]
+    schemas["Submission"]["properties"]["deadline_s"]["anyOf"][0]["maximum"] = max_deadline_s
+    schemas["Options"]["properties"]["timeout_s"]["anyOf"][0]["maximum"] = max_timeout_s
+    _name_the_templates(schemas["Submission"]["properties"], templates)
     return described
 
 
@@ -105,13 +117,10 @@ def _json_body(schema: Schema) -> Schema:
     return {"required": True, "content": {"application/json": {"schema": schema}}}
 
 
-def _narrow(schemas: dict[str, Any], templates: Templates) -> None:
-    """Say what the models leave to the settings and to the templates that are there."""
-    defaults = {name: field.default for name, field in GatewaySettings.model_fields.items()}
-    schemas["Submission"]["properties"]["deadline_s"]["anyOf"][0]["maximum"] = defaults["job_deadline_s"]
-    schemas["Options"]["properties"]["timeout_s"]["anyOf"][0]["maximum"] = defaults["job_timeout_s"]
-    template = schemas["Submission"]["properties"]["template"]["anyOf"][0]
+def _name_the_templates(properties: dict[str, Any], templates: Templates) -> None:
+    """Say which templates there are, and what each takes, which the model leaves to them."""
+    template = properties["template"]["anyOf"][0]
     template.clear()
     template["enum"] = list(templates.names)
     inputs = [templates.schema(name) for name in templates.names]
-    schemas["Submission"]["properties"]["inputs"]["anyOf"] = [*inputs, {"type": "null"}]
+    properties["inputs"]["anyOf"] = [*inputs, {"type": "null"}]

@@ -5,7 +5,7 @@ from contextlib import aclosing
 import structlog
 from aiohttp import web
 
-from common import loop_lag
+from common import loop_lag, openapi
 from common.auth import Clients, warn_if_unsafe
 from common.cache import Cache
 from common.ids import JobIds
@@ -17,6 +17,7 @@ from common.upkeep import Upkeep
 from common.web import admin_application, application, serving
 from result_reader.following import Following
 from result_reader.handlers import Handlers
+from result_reader.openapi import document
 from result_reader.predict import PredictQuery
 from result_reader.settings import ReaderSettings
 from result_reader.streams import Streams
@@ -42,7 +43,8 @@ async def serve(settings: ReaderSettings) -> None:
         following = Following(cache, waiting)
         streams = Streams(clients, lookup, following)
         routes = Handlers(clients, lookup, waiting).routes() + PredictQuery(clients, lookup).routes()
-        public = application([*routes, *streams.routes()], settings.request_log_one_in)
+        routes += [*streams.routes(), openapi.served(document())]
+        public = application(routes, settings.request_log_one_in)
 
         async def answer_held_requests(_app: web.Application) -> None:
             waiting.stop()
