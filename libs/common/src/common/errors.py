@@ -34,6 +34,8 @@ class ErrorCode(StrEnum):
     JOB_DELETED = "job_deleted"
     TOO_LARGE = "too_large"
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
+    PARENT_NOT_FOUND = "parent_not_found"
+    PARENT_NOT_FINISHED = "parent_not_finished"
     QUEUE_FULL = "queue_full"
     BROKER_UNAVAILABLE = "broker_unavailable"
     CACHE_UNAVAILABLE = "cache_unavailable"
@@ -84,6 +86,12 @@ MEANINGS: dict[ErrorCode, Meaning] = {
         ErrorType.INVALID_REQUEST,
         False,
         415,
+    ),
+    ErrorCode.PARENT_NOT_FOUND: Meaning(
+        "There is no answered job with this id that could be continued.", ErrorType.INVALID_REQUEST, False, 400
+    ),
+    ErrorCode.PARENT_NOT_FINISHED: Meaning(
+        "The job to be continued is not finished. Try again when it is.", ErrorType.INVALID_REQUEST, True, 409
     ),
     ErrorCode.QUEUE_FULL: Meaning(
         "The job was not accepted: the queue is full. Try again later.", ErrorType.RATE_LIMIT, True, 429

@@ -13,7 +13,7 @@ _ORIGINAL_OPTIONS: dict[str, Any] = {
         "description": "`model`, `temperature`, `top_p`, `max_tokens`, `presence_penalty`, `frequency_penalty` and "
         "`stop`, as the original nests them; the same option beside it wins",
     },
-    "parentMessageId": {"type": "string", "description": "understood, but no conversation is continued yet"},
+    "parentMessageId": {"type": "string", "description": "`parent_id` under the original's name"},
 }
 
 

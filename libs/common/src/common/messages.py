@@ -11,13 +11,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
-from pydantic import JsonValue, TypeAdapter, ValidationError
+from pydantic import BaseModel, JsonValue, TypeAdapter, ValidationError
 from pydantic_core import from_json
 
 from common.errors import ErrorCode, ServiceError
 from common.ids import FOREIGN, unverified_time
 from common.jobs import Record
 from common.prompts import ChatMessage, JobRequest, Options
+from common.turns import Turn
 from common.validation import first_problem
 
 MAX_BODY_BYTES = 1024 * 1024
@@ -59,6 +60,10 @@ class Message:
 
 
 _MESSAGE = TypeAdapter(Message)
+
+
+class _KeptTurn(BaseModel):
+    turn: Turn | None = None
 
 
 class InvalidMessage(ServiceError):
@@ -181,11 +186,19 @@ def unsaved_record(message: Message) -> Record | None:
     return record
 
 
-def keeping(record: Record, message: Message) -> Message:
+def unsaved_turn(message: Message) -> Turn | None:
+    """What is to be saved with the terminal record, beside which it stands; what an older worker kept has none."""
+    return _KeptTurn.model_validate_json(message.body).turn
+
+
+def keeping(record: Record, message: Message, turn: Turn | None = None) -> Message:
     """The message that keeps a terminal record for the store; `message` is the one that it came from."""
     times = message.headers.get(UNSAVED_HEADER)
     tried = times + 1 if isinstance(times, int) and not isinstance(times, bool) else 1
-    return Message(record.encode(), message_id=record.id, timestamp=time.time(), headers={UNSAVED_HEADER: tried})
+    body = record.encode()
+    if turn is not None:
+        body = b'%b,"turn":%b}' % (body[:-1], turn.model_dump_json().encode())
+    return Message(body, message_id=record.id, timestamp=time.time(), headers={UNSAVED_HEADER: tried})
 
 
 def request_id_of(message: Message) -> str | None:
@@ -266,6 +279,8 @@ def _options_in_our_names(options: dict[str, Any]) -> dict[str, Any]:
         ours["stop"] = [ours["stop"]]
     if "systemMessage" in options:
         ours["system"] = options["systemMessage"]
+    if "parentMessageId" in options:
+        ours["parent_id"] = options["parentMessageId"]
     if "timeoutMs" in options:
         ours["timeout_s"] = _in_seconds(options["timeoutMs"])
     ours |= {name: value for name, value in options.items() if value is not None}

@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, ConfigDict, Field, JsonValue, model_validator
 
 from common.errors import InvalidRequest
+from common.ids import FOREIGN
 from common.jobs import Frozen
 from common.templates import InvalidTemplate, Templates
 from common.validation import problem_with
@@ -60,6 +61,13 @@ class Options(Closed):
     )
     timeout_s: float | None = Field(
         default=None, gt=0, le=86_400, description="seconds that one call of the model may take"
+    )
+    parent_id: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=128,
+        pattern=f"^{FOREIGN.pattern}$",
+        description="the id of a completed job, whose conversation this one continues",
     )
 
 

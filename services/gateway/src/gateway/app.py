@@ -24,6 +24,7 @@ from gateway.ending import PATIENCE_S, Ending
 from gateway.ending_routes import EndingRoutes
 from gateway.handlers import Handlers
 from gateway.openapi import document
+from gateway.parents import Parents
 from gateway.recovery import keep_recovering
 from gateway.settings import GatewaySettings
 from gateway.withdrawals import Withdrawals
@@ -44,14 +45,17 @@ async def serve(settings: GatewaySettings) -> None:
         admission = Admission(settings.max_queue_depth)
         withdrawals = Withdrawals(cache)
         templates = Templates.load()
+        lookup = Lookup(settings, ids, cache, store)
         acceptance = Acceptance(ids, templates, admission, withdrawals, cache, broker)
         readiness = Readiness(
             stop.asked, needed={"broker": broker.check}, useful={"cache": cache.ping, "store": store.ping}
         )
         admin = admin_application(readiness, {"tasks": upkeep.is_well})
-        ending = Ending(settings, ids, Lookup(settings, ids, cache, store), cache, store)
+        ending = Ending(settings, ids, lookup, cache, store)
         clients = Clients(settings.api_keys, settings.predict_client)
-        routes = Handlers(settings, acceptance).routes() + EndingRoutes(clients, ending).routes()
+        routes = (
+            Handlers(settings, Parents(lookup, store), acceptance).routes() + EndingRoutes(clients, ending).routes()
+        )
         described = openapi.served(document(templates, settings.job_deadline_s, settings.job_timeout_s))
         public = application([*routes, described], settings.request_log_one_in)
         async with (

@@ -10,6 +10,7 @@ from common.errors import BrokerUnavailable, ErrorCode, QueueFull, ServiceError
 from common.jobs import Record
 from common.web import REQUEST_ID, RETRY_AFTER_S, error_response, json_body, json_bytes
 from gateway.acceptance import Acceptance, Origin
+from gateway.parents import Parents
 from gateway.schemas import Submission, read_predict_start, read_submission
 from gateway.settings import GatewaySettings
 
@@ -19,10 +20,11 @@ _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 class Handlers:
     """One method a route."""
 
-    def __init__(self, settings: GatewaySettings, acceptance: Acceptance) -> None:
+    def __init__(self, settings: GatewaySettings, parents: Parents, acceptance: Acceptance) -> None:
         self._clients = Clients(settings.api_keys, settings.predict_client)
         self._max_deadline_s = settings.job_deadline_s
         self._max_timeout_s = settings.job_timeout_s
+        self._parents = parents
         self._acceptance = acceptance
         for route in ("jobs", "predict"):
             metrics.accepted(route)  # counted from 0
@@ -59,6 +61,8 @@ class Handlers:
         return web.json_response({"isOk": True, "model": {"reqId": record.id}})
 
     async def _accept(self, submission: Submission, client: str, request: web.Request) -> Record:
+        if submission.options.parent_id is not None:
+            await self._parents.check(submission.options.parent_id, client)
         deadline_s = submission.deadline_s or self._max_deadline_s
         traceparent = request.headers.get("traceparent", "")
         origin = Origin(client, request[REQUEST_ID], traceparent if _TRACEPARENT.fullmatch(traceparent) else None)

@@ -17,6 +17,12 @@ _COMMON_ERRORS = (
     ErrorCode.QUEUE_FULL,
     ErrorCode.BROKER_UNAVAILABLE,
 )
+_OF_A_PARENT = (
+    ErrorCode.PARENT_NOT_FOUND,
+    ErrorCode.PARENT_NOT_FINISHED,
+    ErrorCode.CACHE_UNAVAILABLE,
+    ErrorCode.STORE_UNAVAILABLE,
+)
 _OF_A_JOB = (
     ErrorCode.UNAUTHENTICATED,
     ErrorCode.JOB_NOT_FOUND,
@@ -66,7 +72,7 @@ def _submit() -> Schema:
         "requestBody": _json_body(reference("Submission")),
         "responses": {
             "202": answer("The broker has confirmed the job.", reference("Record"), headers),
-            **errors(*_COMMON_ERRORS),
+            **errors(*_COMMON_ERRORS, *_OF_A_PARENT),
         },
     }
 

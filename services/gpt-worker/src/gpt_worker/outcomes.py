@@ -17,6 +17,7 @@ from enum import Enum, StrEnum
 from common.cache import Lease
 from common.jobs import Record
 from common.messages import HeaderValue
+from common.turns import Turn
 
 
 class Outcome(StrEnum):
@@ -96,10 +97,11 @@ ACTIONS: dict[Outcome, Action] = {
 class Result:
     """An outcome with what its action needs.
 
-    `record` is the terminal record, or of a deleted job the one of the attempt that ran; `headers` are set on the
-    message when it goes on to another queue, where it waits for `delay_s` seconds if that is a wait queue; `lease` is
-    the one that was asked for, whether it was got or not, and `was_attempted` says whether an attempt was begun under
-    it; `begun_at` is when the job was accepted, or replayed, if that could be read.
+    `record` is the terminal record, or of a deleted job the one of the attempt that ran, and `turn` what a completed
+    one adds to its conversation; `headers` are set on the message when it goes on to another queue, where it waits
+    for `delay_s` seconds if that is a wait queue; `lease` is the one that was asked for, whether it was got or not,
+    and `was_attempted` says whether an attempt was begun under it; `begun_at` is when the job was accepted, or
+    replayed, if that could be read.
     """
 
     outcome: Outcome
@@ -110,3 +112,4 @@ class Result:
     lease: Lease | None = None
     was_attempted: bool = False
     begun_at: float | None = None
+    turn: Turn | None = None

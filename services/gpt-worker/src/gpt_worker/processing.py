@@ -22,6 +22,7 @@ from gpt_worker.answering import Answering
 from gpt_worker.beginning import Beginning
 from gpt_worker.cancelling import Cancelling, Unwanted, Wish
 from gpt_worker.completion import Completion
+from gpt_worker.conversation import Conversation, turn_of
 from gpt_worker.failures import UpstreamFailure
 from gpt_worker.in_hand import InHand
 from gpt_worker.keep_trying import keep_trying
@@ -52,6 +53,7 @@ class Processing:
         self._beginning = Beginning(settings, cache, store)
         self._answering = Answering(settings, cache, completion)
         self._reading = Reading(settings)
+        self._conversation = Conversation(settings, cache, store)
         #: The tasks in which an attempt has begun.
         self.attempting: set[asyncio.Task[Any] | None] = set()
 
@@ -76,7 +78,8 @@ class Processing:
         task = asyncio.current_task()
         was_attempted = task in self.attempting
         self.attempting.discard(task)
-        return replace(result, lease=lease, was_attempted=was_attempted, begun_at=job.begun_at)
+        turn = turn_of(job, result.record, self._settings.conversation_ttl_s)
+        return replace(result, lease=lease, was_attempted=was_attempted, begun_at=job.begun_at, turn=turn)
 
     async def _process(self, job: Job, lease: Lease, wish: Wish, *, redelivered: bool) -> Result:
         taken = await self._take(job, lease)
@@ -97,7 +100,7 @@ class Processing:
         if taken.attempt > self._settings.max_attempts:
             record = record.model_copy(update={"attempt": taken.attempt - 1})
             return self._gave_up(Outcome.EXHAUSTED, record, ErrorCode.ATTEMPTS_EXHAUSTED)
-        return await self._attempt(job, record, taken.attempt, lease, wish)
+        return await self._attempt_in_conversation(job, record, taken.attempt, lease, wish)
 
     async def _known_to_store(self, job: Job, seen: Record | None, *, redelivered: bool) -> Record | None:
         """What the store knows of the job, unless that has expired; raises StoreUnavailable.
@@ -135,6 +138,18 @@ class Processing:
         if time.time() >= job.record.expires_at:
             return self._gave_up(Outcome.DEADLINE_EXCEEDED, job.record, ErrorCode.DEADLINE_EXCEEDED)
         return self._again(Outcome.LEASED, job.record, job.attempts_before)
+
+    async def _attempt_in_conversation(
+        self, job: Job, record: Record, attempt: int, lease: Lease, wish: Wish
+    ) -> Result:
+        """Make the attempt with what was said before in the job's conversation, if it is in one."""
+        try:
+            prompt = await self._conversation.prompt_of(job)
+        except StoreUnavailable:
+            return self._again(Outcome.POSTPONED, job.record, job.attempts_before)
+        except ServiceError as error:
+            return self._gave_up(Outcome.FAILED, record, error.code)
+        return await self._attempt(replace(job, prompt=prompt), record, attempt, lease, wish)
 
     async def _attempt(self, job: Job, record: Record, attempt: int, lease: Lease, wish: Wish) -> Result:
         """Call the model once, with the lease in hand."""

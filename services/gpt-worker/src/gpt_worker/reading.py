@@ -57,7 +57,7 @@ class Reading:
         try:
             unsaved = messages.unsaved_record(message)
             if unsaved is not None:
-                return Result(Outcome.ALREADY_FINISHED, unsaved.id, unsaved)
+                return Result(Outcome.ALREADY_FINISHED, unsaved.id, unsaved, turn=messages.unsaved_turn(message))
             job = self._job(message)
         except InvalidMessage as invalid:
             return self._invalid(message, invalid)

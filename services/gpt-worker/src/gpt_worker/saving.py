@@ -12,6 +12,7 @@ from common.errors import CacheUnavailable, ErrorCode, JobDeleted, StoreUnavaila
 from common.jobs import Record, Status
 from common.messages import Message
 from common.store import Store
+from common.turns import Turn
 from gpt_worker import failures, retries
 from gpt_worker.in_hand import InHand
 from gpt_worker.keep_trying import keep_trying
@@ -26,6 +27,7 @@ LONGEST_PAUSE_S = 20
 #: The codes that a failed job can have.
 JOB_ERRORS = {
     *(row.code for row in failures.CLASSES.values()),
+    *(ErrorCode.PARENT_NOT_FOUND, ErrorCode.PARENT_NOT_FINISHED),
     *(ErrorCode.DEADLINE_EXCEEDED, ErrorCode.INVALID_MESSAGE, ErrorCode.ATTEMPTS_EXHAUSTED, ErrorCode.INTERNAL),
 }
 
@@ -61,7 +63,9 @@ class Saving:
         """From now on the broker alone is enough: this worker ends, and the answer must not end with it."""
         self._is_ending = True
 
-    async def save(self, record: Record, *, is_new: bool, begun_at: float | None = None) -> Saved:
+    async def save(
+        self, record: Record, *, is_new: bool, begun_at: float | None = None, turn: Turn | None = None
+    ) -> Saved:
         """Store, then cache; the record that counts is the first one that was ever kept.
 
         A new record can be read for RESULT_STORE_TTL_S seconds from now. Every try is with the same bytes: a store
@@ -73,7 +77,7 @@ class Saving:
 
         async def save() -> Saved:
             try:
-                saved = await self._store.save(lasting, self._settings.known_by_id_until(record))
+                saved = await self._store.save(lasting, self._settings.known_by_id_until(record), turn)
             except StoreUnavailable:
                 if not (self._store.is_away or self._is_ending):
                     # Slow only: should the cache be slow too, a poll would be told what the store knows.
@@ -102,9 +106,9 @@ class Saving:
         ttl_s = self._settings.known_by_id_until(record) - time.time() + self._settings.result_store_ttl_s
         await keep_trying(lambda: self._cache.cancels.erase(record.id, ttl_s, record.attempt))
 
-    async def keep_for_later(self, record: Record, message: Message) -> None:
-        """Give the broker a record that the store could not take; it comes back until it is saved."""
-        kept = messages.keeping(record, message)
+    async def keep_for_later(self, record: Record, message: Message, turn: Turn | None) -> None:
+        """Give the broker what the store could not take; it comes back until it is saved."""
+        kept = messages.keeping(record, message, turn)
         tries = kept.headers[messages.UNSAVED_HEADER]
         delay_s = retries.delay_s(int(tries or 1), None, FIRST_PAUSE_S, LONGEST_PAUSE_S)
         await keep_trying(lambda: self._broker.publish_later(kept, delay_s))

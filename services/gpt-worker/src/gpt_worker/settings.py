@@ -44,6 +44,8 @@ class WorkerSettings(
     max_attempts: int = Field(default=5, ge=1, le=1000)
     retry_delay_s: float = Field(default=5, ge=0.001, le=86_400)
     retry_max_delay_s: float = Field(default=300, ge=0.001, le=86_400)
+    conversation_ttl_s: float = Field(default=86_400, ge=0, le=10 * 365 * 86_400)
+    context_tokens: int = Field(default=8192, ge=1, le=100_000_000)
 
     @property
     def drain_s(self) -> float:

@@ -44,7 +44,7 @@ class Settlement:
         if action.reply and record is not None and message.reply_to is not None:
             await self._reply(message, message.reply_to, record)
         if unsaved is not None:
-            await self._saving.keep_for_later(unsaved, message)
+            await self._saving.keep_for_later(unsaved, message, result.turn)
         if action.release:
             await self._release(result, gives_up=action.then is Then.GIVE_BACK)
         if action.then is Then.ACKNOWLEDGE:
@@ -58,7 +58,7 @@ class Settlement:
         """The record that counts, and once more if the store has not got it yet; neither if the job was deleted."""
         is_new = result.outcome is not Outcome.ALREADY_FINISHED
         try:
-            saved = await self._saving.save(record, is_new=is_new, begun_at=result.begun_at)
+            saved = await self._saving.save(record, is_new=is_new, begun_at=result.begun_at, turn=result.turn)
         except JobDeleted:
             return None, None
         return saved.record, None if saved.is_in_store else saved.record

@@ -3,7 +3,8 @@
 A document of the collection `results`: `_id` (the job's id), `record` (the record's JSON), `expires_at`
 (until when it may be read) and `delete_at` (when the TTL index removes it; never before `expires_at`). That of a
 job which has begun and is not terminal has `attempt` too, and gives way to any later one. That of a job which was
-deleted has `deleted` and `delete_at` and nothing else, and gives way to none.
+completed may have its `turn` of a conversation: `parent_id`, `messages`, `until` (when it can be continued no
+longer; never after `delete_at`) and `size` (about the bytes of turn and record).
 """
 
 from collections.abc import Awaitable
@@ -13,6 +14,7 @@ from typing import Any, Protocol
 
 from common.errors import JobDeleted
 from common.jobs import Record
+from common.turns import Turn
 
 Document = dict[str, Any]
 
@@ -59,11 +61,17 @@ def begun(started: Record, keep_until: float) -> Write:
     return Write(started.id, document, over, len(document["record"]), must_last=False)
 
 
-def ended(record: Record, keep_until: float) -> Write:
+def ended(record: Record, keep_until: float, turn: Turn | None = None) -> Write:
     """A terminal record, over one that is not terminal, or has expired, and no other."""
     document = _document(record, keep_until)
+    size = len(document["record"])
+    if turn is not None:
+        until = max(turn.until, record.expires_at)
+        size += sum(len(message.content.encode()) for message in turn.messages)
+        document["turn"] = {**turn.model_dump(), "until": _date(until), "size": size}
+        document["delete_at"] = _date(max(until, keep_until))
     over = ({"attempt": {"$exists": True}}, _expired())
-    return Write(record.id, document, over, len(document["record"]), must_last=True)
+    return Write(record.id, document, over, size, must_last=True)
 
 
 def in_progress(record: Record, keep_until: float) -> Document:

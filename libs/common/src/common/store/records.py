@@ -12,9 +12,11 @@ from common.settings import StoreSettings
 from common.store import documents
 from common.store.batched_documents import BatchedDocuments
 from common.store.connecting import LOST, Client, Collections, new_client
+from common.store.conversations import Conversations
 from common.store.documents import Documents, record_of
 from common.store.plain_documents import PlainDocuments
 from common.timeouts import answered_within
+from common.turns import Turn
 
 
 class Store:
@@ -26,6 +28,7 @@ class Store:
         self._client: Client = new_client(settings.mongo_url.get_secret_value(), self._timeout_s)
         results = Collections(self._client)
         self._results = results.lasting
+        self.conversations = Conversations(self._results, self._deadline)
         self._documents: Documents = (
             BatchedDocuments(results, self._timeout_s) if settings.store_batching else PlainDocuments(results)
         )
@@ -47,14 +50,14 @@ class Store:
             there = record_of(await self._documents.find(started.id))
         return there is None or not there.is_terminal
 
-    async def save(self, record: Record, keep_until: float) -> Record:
+    async def save(self, record: Record, keep_until: float, turn: Turn | None = None) -> Record:
         """Save a terminal record unless there is one already; returns the one that counts.
 
         It can be read until its `expires_at`; the document stays until `keep_until` (Unix seconds) if that
         is later, so that the job is known to have expired for as long as its id alone cannot tell. Raises JobDeleted.
         """
         async with self._deadline():
-            while not await self._documents.write(documents.ended(record, keep_until)):
+            while not await self._documents.write(documents.ended(record, keep_until, turn)):
                 there = record_of(await self._documents.find(record.id))
                 # Any other one came while ours was on its way, and gives way to it, or has gone by now.
                 if there is not None and there.is_terminal:
