@@ -20,7 +20,6 @@ ORIGINAL_OPTIONS = {
     "systemMessage": "be brief",
     "completionParams": {"model": "gpt-x", "temperature": 0.1, "top_p": 0.9, "presence_penalty": 1},
     "timeoutMs": 120_000,
-    "parentMessageId": "chatcmpl-1",
     "onProgress": None,
 }
 

@@ -12,11 +12,11 @@ from common.store.connecting import COLLECTION, Collection
 from common.store.documents import Document
 from common.turns import Said
 
-#: The turns of a conversation that are looked up. With the largest one, what the server keeps in memory for a
-#: look-up stays below the 100 MB that it allows.
+#: The turns of a conversation that are looked up: if all are of the largest, which it seems to hold twice, the
+#: server still keeps below the 100 MB that it allows a look-up.
 MOST_TURNS = 100
 #: Bytes of a turn beyond which a conversation is continued without it, and so without what came before it.
-LARGEST_TURN = 800_000
+LARGEST_TURN = 400_000
 
 
 class Standing(Enum):
