@@ -77,6 +77,8 @@ CASES: dict[str, Case] = {
                 "RECOVERY_GRACE_S": 30,
                 "RESULT_CACHE_TTL_S": 60,
                 "RESULT_STORE_TTL_S": 86400,
+                "CONVERSATION_TTL_S": 0,
+                "CONTEXT_TOKENS": 128000,
                 "OPENAI_BASE_URL": "https://model/v1",
                 "OPENAI_MODEL": "m",
                 "OPENAI_KEY_REST_S": 60,

@@ -114,6 +114,26 @@ async def test_an_answer_outlives_its_worker_while_the_store_is_away(
     assert len(stub.calls) == 2
 
 
+async def test_a_follow_up_waits_for_an_answer_that_is_still_to_be_saved(
+    deployment: Deployment, stub: ModelStub, own_mongodb: Process, http: ClientSession
+) -> None:
+    client = Client(http, deployment.gateway(**SETTINGS), deployment.reader(**SETTINGS))
+    worker = deployment.worker(RETRY_DELAY_S="0.5", **SETTINGS)
+    await client.result((await client.submit(msg="before"))["id"])
+    own_mongodb.stop()
+    first = await client.result((await client.submit(msg="first"))["id"])
+    second = await client.submit(msg="second", options={"parent_id": first["id"]})
+
+    async def has_waited() -> bool:
+        return await worker.metric(http, "gpt_jobs_deliveries_total", outcome="postponed") >= 1
+
+    await eventually(has_waited)
+    own_mongodb.start()
+    result = await client.result(second["id"])
+    assert (result["output_text"], result["attempt"]) == ("You said: second", 1)
+    assert [message["content"] for message in stub.calls[-1].messages] == ["first", "You said: first", "second"]
+
+
 async def test_a_job_that_failed_meanwhile_is_replayed_only_when_the_store_knows(
     deployment: Deployment,
     stub: ModelStub,

@@ -25,6 +25,7 @@ OPTIONS = [
     "frequency_penalty",
     "stop",
     "timeout_s",
+    "parent_id",
 ]
 THEIR_OPTIONS = ["systemMessage", "timeoutMs", "completionParams", "parentMessageId"]
 

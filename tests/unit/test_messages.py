@@ -8,8 +8,10 @@ from pydantic import ValidationError
 
 from common import messages
 from common.ids import JobIds
+from common.jobs import Record
 from common.messages import HeaderValue, JobMessage, Message
 from common.prompts import ChatMessage, Options
+from common.turns import Turn
 
 MINTED = JobIds(["a-key"]).mint()
 
@@ -66,7 +68,8 @@ def test_what_the_gateway_encodes_is_what_a_worker_decodes() -> None:
          {"presence_penalty": -2, "frequency_penalty": 2}),
         ({"completionParams": {"stop": "\n"}}, {"stop": ["\n"]}),
         ({"completionParams": {"stop": ["a", "b"]}}, {"stop": ["a", "b"]}),
-        ({"parentMessageId": "an-id", "conversationId": "another"}, {}),
+        ({"parentMessageId": "an-id"}, {"parent_id": "an-id"}),
+        ({"conversationId": "another"}, {}),
         ({"stream": False}, {"stream": False}),
         ({"completionParams": {"logit_bias": {}, "n": 3}}, {}),
     ],
@@ -80,12 +83,14 @@ def test_our_own_option_names_win() -> None:
         "systemMessage": "theirs",
         "system": "ours",
         "timeoutMs": 1000,
+        "parentMessageId": "theirs",
+        "parent_id": "ours",
         "timeout_s": 7,
         "completionParams": {"temperature": 0, "top_p": 0.1},
         "temperature": 1,
     }
     read_options = read({"id": "17", "msg": "hello", "options": options}).request.options
-    assert read_options == Options(system="ours", timeout_s=7, temperature=1, top_p=0.1)
+    assert read_options == Options(system="ours", timeout_s=7, temperature=1, top_p=0.1, parent_id="ours")
 
 
 @pytest.mark.parametrize("name", ["reqId", "options", "payload", "metadata", "messages", "template", "inputs"])
@@ -134,3 +139,14 @@ def test_a_copy_says_only_what_there_is() -> None:
 def test_what_is_no_copy_is_said_to_be_none(copy: bytes) -> None:
     with pytest.raises(ValidationError):
         messages.unpack(copy)
+
+
+def test_what_is_kept_for_the_store_has_its_turn_beside_the_record() -> None:
+    record = Record.queued("17", 1, 2).completed("fine", "m", None, 60)
+    turn = Turn(parent_id="16", messages=[Said(role="user", content='a "b" 你')], until=3)
+
+    kept = messages.keeping(record, Message(b""), turn)
+
+    assert (messages.unsaved_record(kept), messages.unsaved_turn(kept)) == (record, turn)
+    again = messages.keeping(record, kept)
+    assert (messages.unsaved_record(again), messages.unsaved_turn(again)) == (record, None)
