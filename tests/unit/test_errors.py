@@ -32,6 +32,8 @@ def test_every_error_has_the_same_shape(code: ErrorCode) -> None:
         ("job_not_found", 404),
         ("method_not_allowed", 405),
         ("job_expired", 410),
+        ("parent_not_found", 400),
+        ("parent_not_finished", 409),
         ("too_large", 413),
         ("unsupported_media_type", 415),
         ("queue_full", 429),
@@ -46,11 +48,12 @@ def test_an_answer_with_an_error_has_its_status(code: str, status: int) -> None:
 
 
 def test_what_is_unavailable_is_worth_another_try_and_what_is_invalid_is_not() -> None:
-    for meaning in MEANINGS.values():
+    for code, meaning in MEANINGS.items():
         if meaning.type is ErrorType.UNAVAILABLE:
             assert (meaning.retryable, meaning.http_status) == (True, 503)
         if meaning.http_status in range(400, 500):
-            assert meaning.retryable == (meaning.type is ErrorType.RATE_LIMIT)
+            passes = meaning.type is ErrorType.RATE_LIMIT or code is ErrorCode.PARENT_NOT_FINISHED
+            assert meaning.retryable == passes
 
 
 def test_messages_are_sentences_that_fit_a_small_screen() -> None:

@@ -11,7 +11,7 @@ from common.ids import JobIds
 from common.jobs import Record
 from common.messages import HeaderValue, JobMessage, Message
 from common.prompts import ChatMessage, Options
-from common.turns import Turn
+from common.turns import Said, Turn
 
 MINTED = JobIds(["a-key"]).mint()
 
