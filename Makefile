@@ -77,7 +77,7 @@ lock: setup ## resolve the dependencies again (UPGRADE=--upgrade takes newer ver
 	$(COMPILE) $(PYPROJECTS) services/gateway/pyproject.toml --extra broker --extra cache --extra store --extra templates -o requirements/gateway.txt
 	$(COMPILE) $(PYPROJECTS) services/gpt-worker/pyproject.toml --extra broker --extra cache --extra store --extra templates -o requirements/gpt-worker.txt
 	$(COMPILE) $(PYPROJECTS) services/result-reader/pyproject.toml --extra cache --extra store -o requirements/result-reader.txt
-	$(COMPILE) $(PYPROJECTS) services/*/pyproject.toml requirements/dev.in --all-extras -o requirements/dev.txt
+	$(COMPILE) libs/*/pyproject.toml services/*/pyproject.toml requirements/dev.in --all-extras -o requirements/dev.txt
 	$(COMPILE) requirements/build.in -o requirements/build.txt
 	$(COMPILE) requirements/bench.in -o requirements/bench.txt
 	for peer in bench/peers/*/package.json; do npm install --prefix "$${peer%/package.json}" --package-lock-only --omit-lockfile-registry-resolved; done

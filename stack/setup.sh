@@ -153,7 +153,7 @@ make_venv() {
     touch "$unfinished"
     logged .venv/bin/python -m pip install --require-hashes -r requirements/dev.txt || download_failed
     logged .venv/bin/python -m pip install --no-deps --no-build-isolation \
-        -e libs/common -e services/gateway -e services/gpt-worker -e services/result-reader || download_failed
+        -e libs/common -e libs/client -e services/gateway -e services/gpt-worker -e services/result-reader || download_failed
     rm "$unfinished"
 }
 
