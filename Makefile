@@ -13,8 +13,8 @@ run: ## start everything on this machine; Ctrl-C stops it
 # The text reaches the program through the environment, as it was typed: neither make nor a shell expands it.
 unexport MSG
 ask: export ASK_MSG := $(value MSG)
-ask: ## submit MSG="…" to what `make run` has started, and print the answer
-	@PATH="$$PWD/.venv/bin:$$PATH" exec python3 -m stack ask
+ask: ## submit MSG="…" to what `make run` has started, and print the answer as it is written; Ctrl-C cancels it
+	@exec bash stack/setup.sh ask
 
 test: ## all tests, against real servers
 	@exec bash stack/setup.sh test

@@ -1,139 +1,92 @@
-"""`make ask`: submit a prompt, show that it is being worked on, print the answer.
+"""`make ask`: submit a prompt, show where it stands and the text as it is written. Ctrl-C cancels the job."""
 
-Nothing but the standard library, so that it also works where the services run in Docker.
-"""
-
-import http.client
-import json
+import asyncio
+import contextlib
 import sys
-import threading
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any
-from urllib.parse import urlsplit
+from collections.abc import Mapping
 
-PATIENCE_S = 60.0
-TERMINAL = {"completed", "failed", "cancelled"}
+from gpt_jobs import Delta, Ended, GptJobs, GptJobsError, Job, JobFailed, Started, Unreachable, Waiting
+from stack.answer_screen import AnswerScreen
 
-# The services are on this machine or beside it; a proxy would look for them in vain.
-_opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-
-
-class RefusedError(Exception):
-    """What came back is an error in the services' shape, or no answer of theirs at all."""
-
-
-class UnavailableError(RefusedError):
-    """As `RefusedError`, but worth another try after so many seconds."""
-
-    def __init__(self, message: str, retry_after_s: float) -> None:
-        super().__init__(message)
-        self.retry_after_s = retry_after_s
-
-
-class StatusLine:
-    """One line on the terminal that counts the seconds; nothing where standard error is no terminal."""
-
-    def __init__(self) -> None:
-        self.status = "submitting"
-        self.on_terminal = sys.stderr.isatty()
-
-    @contextmanager
-    def shown(self) -> Iterator[None]:
-        done = threading.Event()
-        ticking = threading.Thread(target=self._tick, args=(done,), daemon=True)
-        ticking.start()
-        try:
-            yield
-        finally:
-            done.set()
-            ticking.join()
-
-    def _tick(self, done: threading.Event) -> None:
-        began = time.monotonic()
-        while self.on_terminal and not done.wait(0.2):
-            waited = time.monotonic() - began
-            print(f"\r\033[K{self.status} … {waited:.0f} s", end="", file=sys.stderr, flush=True)
-        if self.on_terminal:
-            print("\r\033[K", end="", file=sys.stderr, flush=True)
+#: Seconds between two looks at the place of a job that waits.
+LOOK_S = 2.0
+#: Seconds for which an interrupted `ask` tries to cancel its job.
+CANCEL_S = 10.0
+#: Seconds for which it tries to reach a service that is not there, which may just be restarted.
+PATIENCE_S = 5.0
+INTERRUPTED = 130  # as a shell has it for SIGINT
 
 
 def ask(msg: str, environ: Mapping[str, str]) -> int:
     """The exit status: 0 with the answer printed, 1 with the reason on standard error."""
-    gateway = _base(environ, "GATEWAY_URL", "GATEWAY_PORT", 8080)
-    reader = _base(environ, "READER_URL", "READER_PORT", 8081)
-    headers = {"Authorization": f"Bearer {environ['API_KEY']}"} if environ.get("API_KEY") else {}
-    line = StatusLine()
+    gateway = _address(environ, "GATEWAY_URL", "GATEWAY_PORT", 8080)
+    reader = _address(environ, "READER_URL", "READER_PORT", 8081)
     try:
-        with line.shown():
-            record = _request(f"{gateway}/v1/jobs", headers, {"msg": msg})
-            record = _finished(record, reader, headers, line)
-    except RefusedError as problem:
+        jobs = GptJobs(gateway, results_url=reader, api_key=environ.get("API_KEY") or None, patience_s=PATIENCE_S)
+        asyncio.run(_ask(jobs, msg))
+    except Unreachable as problem:
+        print(f"{problem.message}. Is `make run` running?", file=sys.stderr)
+    except (GptJobsError, ValueError) as problem:
         print(problem, file=sys.stderr)
-        return 1
     except KeyboardInterrupt:
-        print(f"No longer waiting; last seen: {line.status}.", file=sys.stderr)
-        return 130  # as a shell has it for SIGINT
-    if record["status"] == "completed":
-        print(record["output_text"])
+        return INTERRUPTED
+    else:
         return 0
-    print(f"{record['status']}: {_reason(record)}", file=sys.stderr)
     return 1
 
 
-def _base(environ: Mapping[str, str], url: str, port: str, default_port: int) -> str:
-    return (environ.get(url) or f"http://127.0.0.1:{environ.get(port) or default_port}").rstrip("/")
+def _address(environ: Mapping[str, str], url: str, port: str, default_port: int) -> str:
+    return environ.get(url) or f"http://127.0.0.1:{environ.get(port) or default_port}"
 
 
-def _finished(record: dict[str, Any], reader: str, headers: dict[str, str], line: StatusLine) -> dict[str, Any]:
-    """The record once it is terminal."""
-    address = reader + urlsplit(record["urls"]["result"]).path
-    # The answer comes at once either way; short waits keep the status that is shown fresh.
-    wait_s = 2 if line.on_terminal else 20
-    while record["status"] not in TERMINAL:
-        line.status = record["status"]
-        try:
-            record = _request(f"{address}?wait={wait_s}", headers)
-        except UnavailableError as problem:
-            line.status = str(problem)
-            time.sleep(problem.retry_after_s)
-    return record
+async def _ask(client: GptJobs, msg: str) -> None:
+    """Print the answer; raises GptJobsError. Cancelled, as Ctrl-C does, it has the job cancelled too."""
+    async with client as jobs:
+        with AnswerScreen() as screen:
+            job = await jobs.submit(msg)
+            looking = asyncio.create_task(_look(jobs, job, screen))
+            try:
+                ended = await _follow(jobs, job, screen)
+            except asyncio.CancelledError:
+                await _cancel(jobs, job, screen)
+                raise
+            finally:
+                looking.cancel()
+            if ended.status != "completed":
+                raise JobFailed(ended)
+            screen.complete(ended.text)
 
 
-def _request(url: str, headers: dict[str, str], body: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """POST with a body, GET without; the JSON object that comes back with a good status."""
-    data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data, {**headers, "Content-Type": "application/json"})
+async def _follow(jobs: GptJobs, job: Job, screen: AnswerScreen) -> Job:
+    async for event in jobs.stream(job):
+        match event:
+            case Waiting(queue=place):
+                screen.waits(place)
+            case Started(attempt=attempt):
+                screen.begins(attempt)
+            case Delta(text=text):
+                screen.add(text)
+            case Ended(job=ended):
+                return ended
+    raise AssertionError("a stream ends with the job")
+
+
+async def _look(jobs: GptJobs, job: Job, screen: AnswerScreen) -> None:
+    """Follow the job's place, which moves without an event, for as long as it waits."""
+    while True:
+        await asyncio.sleep(LOOK_S)
+        with contextlib.suppress(GptJobsError):
+            if (job := await jobs.result(job)).status != "queued":
+                return
+            screen.waits(job.queue)
+
+
+async def _cancel(jobs: GptJobs, job: Job, screen: AnswerScreen) -> None:
+    screen.status = "cancelling"
     try:
-        with _opener.open(request, timeout=PATIENCE_S) as response:
-            return _document(response.read(), url, response.status)
-    except urllib.error.HTTPError as response:
-        document = _document(response.read(), url, response.code)
-        if response.code in {429, 503} and body is None:
-            retry_after_s = float(response.headers.get("Retry-After") or 1)
-            raise UnavailableError(_reason(document), retry_after_s) from None
-        raise RefusedError(f"{response.code} {_reason(document)}") from None
-    except urllib.error.URLError as problem:
-        raise RefusedError(f"{url}: {problem.reason}. Is `make run` running?") from None
-    except (OSError, http.client.HTTPException) as problem:  # it hung up before, or in the middle of, its answer
-        raise UnavailableError(f"{url}: {problem!r}", 1.0) from None
-
-
-def _document(text: bytes, url: str, status: int) -> dict[str, Any]:
-    try:
-        document = json.loads(text)
-    except ValueError:
-        document = None
-    if isinstance(document, dict):
-        return document
-    raise RefusedError(f"{url} answered {status} and no JSON object; is that our service?")
-
-
-def _reason(document: Mapping[str, Any]) -> str:
-    """The error's code and message, and the field it is about."""
-    error = document.get("error") or {}
-    about = f" (in {error['param']})" if error.get("param") else ""
-    return f"{error.get('code', 'no code')}: {error.get('message', 'no message')}{about}"
+        async with asyncio.timeout(CANCEL_S):
+            job = await jobs.cancel(job)
+    except (GptJobsError, TimeoutError) as problem:
+        screen.say(f"Not cancelled, it goes on ({str(problem) or 'no answer'}): {job.id}")
+    else:
+        screen.say(f"It is {job.status}." if job.is_terminal else "It is being cancelled.")

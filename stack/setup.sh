@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # From nothing to a working .venv and servers; then, if told so, becomes what these are wanted for:
 #
-#   bash stack/setup.sh [run|test]
+#   bash stack/setup.sh [run|test|ask]
 #
 # On a second run it finds everything in place and says nothing. Where it may not install what is missing and
-# Docker could do instead, `run` and `test` go on in Docker; without an argument the exit status is then 3.
+# Docker could do instead, they go on in Docker; without an argument the exit status is then 3. `ask` asks what runs
+# in Docker also where nothing has been set up here.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -105,6 +106,7 @@ Have them installed ($advice) or install Docker, then run this again."
     say "Missing, and not to be installed from here: $*. Docker is here: make run and make test use that."
     case $wanted in
     run) exec docker compose up --build ;;
+    ask) ask_in_docker ;;
     test) exec docker run --rm --init --volume "$PWD:/source:ro" --env PYTEST_ADDOPTS python:3.11-bookworm sh -c '
         mkdir /project && cd /project &&
         tar -C /source --exclude ./.venv --exclude ./.local -cf - . | tar -xf - &&
@@ -112,6 +114,10 @@ Have them installed ($advice) or install Docker, then run this again."
     *) exit 3 ;;
     esac
 }
+
+ask_in_docker() { exec docker compose run --rm --no-deps --quiet-pull ask; }
+
+runs_in_docker() { [ -n "$(docker compose ps --quiet --status running gateway 2>/dev/null)" ]; }
 
 install_packages() {
     say "installing $* (log: $log) …"
@@ -190,9 +196,12 @@ set_up() {
     exec 9>&-
 }
 
+if [ "$wanted" = ask ] && [ ! -e "$stamp" ] && runs_in_docker; then
+    ask_in_docker
+fi
 set_up
 trap - EXIT INT TERM HUP
 case $wanted in
-run) exec .venv/bin/python -m stack run ;;
+run | ask) exec .venv/bin/python -m stack "$wanted" ;;
 test) exec .venv/bin/pytest -n 2 --dist loadfile ;; # two side by side, each with servers of its own
 esac

@@ -63,7 +63,7 @@ async def test_events_come_whole_in_whatever_pieces(jobs: GptJobs, unruly: Unrul
 
 async def test_it_goes_on_where_it_was_cut(jobs: GptJobs, unruly: Unruly) -> None:
     unruly.will(
-        sent(FIRST, delta(A + 2, "ab"), cut=True),
+        sent(FIRST, delta(A + 2, "ab"), then=hang_up),
         hang_up,
         error(503, "cache_unavailable", retryable=True, Retry_After="0"),
         sent(delta(A + 2, "ab"), delta(A + 3, "c")),  # it repeats itself, and ends too early
@@ -137,7 +137,7 @@ async def test_a_job_that_is_not_there(jobs: GptJobs, unruly: Unruly) -> None:
 
 
 async def test_a_service_that_stays_away(unruly: Unruly) -> None:
-    unruly.will(sent(FIRST, cut=True), *[error(503, "store_unavailable", retryable=True, Retry_After="1")])
+    unruly.will(sent(FIRST, then=hang_up), *[error(503, "store_unavailable", retryable=True, Retry_After="1")])
 
     async with GptJobs(unruly.url, patience_s=0.5) as jobs:
         with pytest.raises(ApiError, match="store_unavailable"):

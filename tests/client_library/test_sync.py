@@ -43,7 +43,7 @@ async def test_every_method(unruly: Unruly) -> None:
 
 
 async def test_a_stream(unruly: Unruly) -> None:
-    unruly.will(sent(*DELTAS, cut=True), sent(END))
+    unruly.will(sent(*DELTAS, then=hang_up), sent(END))
 
     def work(jobs: GptJobs) -> str:
         return "".join(event.text for event in jobs.stream(JOB) if isinstance(event, Delta))

@@ -70,8 +70,8 @@ async def silence(_: web.Request) -> web.StreamResponse:
     return web.Response()
 
 
-def sent(*events: tuple[int, str, Any], piece: int = 1 << 20, cut: bool = False) -> Behaviour:
-    """Server-sent events in pieces of so many bytes; then the end, or a cut connection."""
+def sent(*events: tuple[int, str, Any], piece: int = 1 << 20, then: Behaviour | None = None) -> Behaviour:
+    """Server-sent events in pieces of so many bytes; then the end, unless it goes on otherwise."""
     text = ": ping\n\n" + "".join(
         f"id: {number}\nevent: {kind}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n"
         for number, kind, data in events
@@ -84,8 +84,8 @@ def sent(*events: tuple[int, str, Any], piece: int = 1 << 20, cut: bool = False)
         for start in range(0, len(raw), piece):
             await response.write(raw[start : start + piece])
             await asyncio.sleep(0)
-        if cut:
-            await hang_up(request)
+        if then:
+            await then(request)
         return response
 
     return behave
