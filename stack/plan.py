@@ -78,9 +78,10 @@ def make_plan(environ: Mapping[str, str], directory: Path) -> Plan:
     # What the user has set reaches the services by inheritance.
     if not environ.get("JOB_ID_KEYS"):
         shared["JOB_ID_KEYS"] = _kept_secret(directory / "job-id-keys")
+    page = _page(environ, at["GATEWAY_PORT"], at["READER_PORT"])
     work = directory / "services"
     reader = services.result_reader(
-        work, http_port=at["READER_PORT"], admin_port=at["READER_ADMIN_PORT"], environment=shared
+        work, http_port=at["READER_PORT"], admin_port=at["READER_ADMIN_PORT"], environment=shared | page
     )
     worker = services.gpt_worker(
         work,
@@ -89,7 +90,7 @@ def make_plan(environ: Mapping[str, str], directory: Path) -> Plan:
         job_timeout_s=_number(environ, "JOB_TIMEOUT_S", services.DEFAULT_JOB_TIMEOUT_S),
     )
     gateway = services.gateway(
-        work, http_port=at["GATEWAY_PORT"], admin_port=at["GATEWAY_ADMIN_PORT"], environment=shared
+        work, http_port=at["GATEWAY_PORT"], admin_port=at["GATEWAY_ADMIN_PORT"], environment=shared | page
     )
     return Plan(
         waves={
@@ -100,6 +101,16 @@ def make_plan(environ: Mapping[str, str], directory: Path) -> Plan:
         ports=tuple(port for port in ports if stub or port.variable != "STACK_STUB_PORT"),
         stub=stub,
     )
+
+
+def _page(environ: Mapping[str, str], gateway_port: int, reader_port: int) -> dict[str, str]:
+    """What puts the page at `/`, and lets it read results on the other port; what the user has set counts more."""
+    told = {
+        "PLAYGROUND": "true",
+        "PLAYGROUND_RESULTS_URL": f"http://127.0.0.1:{reader_port}",
+        "CORS_ORIGINS": ",".join(f"http://{name}:{gateway_port}" for name in ("127.0.0.1", "localhost")),
+    }
+    return {name: value for name, value in told.items() if not environ.get(name)}
 
 
 def uses_real_model(environ: Mapping[str, str]) -> bool:

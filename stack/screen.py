@@ -29,12 +29,14 @@ Everything runs. Ctrl-C stops it.
   MongoDB         {plan["mongodb"].url}
   logs, data      {where}/logs, {where}
 
-Submit a job, then read its answer with the id that you got:
+Try it in a browser: {gateway.url}/
+
+Or submit a job, then read its answer with the id that you got:
 
   curl -s {gateway.url}/v1/jobs{key} -H 'Content-Type: application/json' -d '{{"msg": "{QUESTION}"}}'
   curl -s '{reader.url}/v1/results/JOB_ID?wait=20'{key}
 
-Or both at once:
+Both at once, and the text as it is written:
 
   {moved}make ask MSG="{QUESTION}"
 """

@@ -82,6 +82,9 @@ CASES: dict[str, Case] = {
                 "OPENAI_BASE_URL": "https://model/v1",
                 "OPENAI_MODEL": "m",
                 "OPENAI_KEY_REST_S": 60,
+                "PLAYGROUND": True,
+                "PLAYGROUND_RESULTS_URL": "https://results.example.com",
+                "CORS_ORIGINS": "https://gpt.example.com,http://[::1]:8080",
             }
         }
     ),

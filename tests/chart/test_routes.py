@@ -57,6 +57,21 @@ def test_route() -> None:
         assert rule["timeouts"] == {"request": "60s", "backendRequest": "60s"}
 
 
+def test_the_page_has_a_way_in_only_if_it_is_there() -> None:
+    for values, expected in (({"PLAYGROUND": True}, {"/": "Exact", "/playground": "Prefix"}), ({}, {})):
+        documents = render({"ingress": {"enabled": True, "host": "h"}, "gateway": {"settings": values}})
+        (ingress,) = of_kind(documents, "Ingress").values()
+        paths = ingress["spec"]["rules"][0]["http"]["paths"]
+        assert {path["path"]: path["pathType"] for path in paths if path["path"] not in PATHS} == expected
+        names = {path["backend"]["service"]["name"] for path in paths if path["path"] in expected}
+        assert names <= {"x-gpt-jobs-gateway"}
+
+    (route,) = of_kind(render({**ROUTE, "settings": {"PLAYGROUND": True}}), "HTTPRoute").values()
+    matches = [match["path"] for rule in route["spec"]["rules"] for match in rule["matches"]]
+    assert {"type": "Exact", "value": "/"} in matches
+    assert {"type": "PathPrefix", "value": "/playground"} in matches
+
+
 def test_production_waits_longer_than_a_held_poll() -> None:
     (ingress,) = of_kind(CASES["production"].documents, "Ingress").values()
     assert int(ingress["metadata"]["annotations"]["nginx.ingress.kubernetes.io/proxy-read-timeout"]) > 25

@@ -81,6 +81,24 @@ async def test_a_second_attempt_is_told(jobs: GptJobs, unruly: Unruly) -> None:
     assert await seen(jobs) == ["attempt 1", "ab", "attempt 2", "x", "completed"]
 
 
+@pytest.mark.parametrize("param", ["Last-Event-ID", "after"])
+async def test_a_service_that_has_lost_the_text_tells_it_anew(jobs: GptJobs, unruly: Unruly, param: str) -> None:
+    unruly.will(
+        sent(FIRST, delta(A + 2, "ab"), then=hang_up),
+        error(400, "invalid_request", retryable=False, param=param),
+        sent(FIRST, delta(A + 1, "x"), end()),
+    )
+
+    assert await seen(jobs) == ["attempt 1", "ab", "attempt 1", "x", "completed"]
+
+
+async def test_a_number_that_was_never_sent_is_the_callers_fault(jobs: GptJobs, unruly: Unruly) -> None:
+    unruly.will(error(400, "invalid_request", retryable=False, param="Last-Event-ID"))
+
+    with pytest.raises(ApiError, match="invalid_request"):
+        await seen(jobs, after=7)
+
+
 async def test_the_place_of_a_waiting_job_may_be_told_again(jobs: GptJobs, unruly: Unruly) -> None:
     nearer = (1, "status", {"status": "queued", "queue": {"position": 1, "estimated_start_s": 0.5}})
     unruly.will(sent(QUEUED, nearer, (1, "status", {"status": "queued"}), end()))

@@ -23,29 +23,54 @@ class _NotStreamed(Exception):
 
 async def follow(transport: Transport, result: URL, after: int) -> AsyncGenerator[Event, None]:
     """Each event after the number `after`, once, until the one that ends the job."""
-    last, streamed, retries = after, True, transport.retries()
-    while True:
-        source = _server_sent(transport, result, last) if streamed else _as_json(transport, result, last)
-        came = False
+    following = _Following(transport, result, after)
+    while not following.is_over:
         try:
-            async with aclosing(source) as events:
+            async with aclosing(following.go_on()) as events:
                 async for event in events:
-                    came = True
-                    # Of a job that waits the place changes, and the number does not.
-                    if event.id > last or (event.id == last and isinstance(event, Waiting)):
-                        last = event.id
-                        yield event
-                    if isinstance(event, Ended):
-                        return
-            problem: GptJobsError = Unreachable(f"{result.origin()} ended the stream without an end of the job")
-        except _NotStreamed:
-            streamed = False
-            continue
-        except GptJobsError as error:
-            problem = error
-        if came:
-            retries.begin()
-        await retries.pause(problem)
+                    yield event
+        except (GptJobsError, _NotStreamed) as problem:
+            await following.recover(problem)
+
+
+class _Following:
+    """How far one has come with a job, and by which way one goes on."""
+
+    def __init__(self, transport: Transport, result: URL, after: int) -> None:
+        self.is_over = False
+        self._transport, self._result = transport, result
+        self._retries = transport.retries()
+        self._streamed = True
+        self._began_after = self._last = after
+
+    async def go_on(self) -> AsyncGenerator[Event, None]:
+        """What comes until the end of the job or of the connection; raises GptJobsError and _NotStreamed."""
+        way = _server_sent if self._streamed else _as_json
+        async with aclosing(way(self._transport, self._result, self._last)) as events:
+            async for event in events:
+                self._retries.begin()
+                self.is_over = isinstance(event, Ended)
+                # Of a job that waits the place changes, and the number does not.
+                if event.id > self._last or (event.id == self._last and isinstance(event, Waiting)):
+                    self._last = event.id
+                    yield event
+                if self.is_over:
+                    return
+        raise Unreachable(f"{self._result.origin()} ended the stream before the job")
+
+    async def recover(self, problem: GptJobsError | _NotStreamed) -> None:
+        """Return when it is time to go on; raises the problem if that is of no use."""
+        if isinstance(problem, _NotStreamed):
+            self._streamed = False
+        elif self._last > self._began_after and _is_of_nothing(problem):
+            self._last = self._began_after  # what had been written is lost with a server, and is told anew
+        else:
+            await self._retries.pause(problem)
+
+
+def _is_of_nothing(error: GptJobsError) -> bool:
+    """Whether the service knows no event of the number that it was asked to go on from."""
+    return error.code == "invalid_request" and error.param in {"after", "Last-Event-ID"}
 
 
 async def _server_sent(transport: Transport, result: URL, after: int) -> AsyncGenerator[Event, None]:

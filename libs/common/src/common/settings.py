@@ -42,6 +42,9 @@ ManagementUrl = Annotated[SecretStr, _url_of("http", "https")]
 Timeout = Annotated[float, Field(gt=0, le=300)]
 #: Seconds that something is kept.
 Lifetime = Annotated[float, Field(gt=0, le=10 * 366 * 86_400)]
+#: Where a page comes from, as browsers write it.
+Origin = Annotated[str, Field(pattern=r"^https?://(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]{1,253})(:[0-9]{1,5})?$")]
+Origins = Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(_comma_separated)]
 Secrets = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_comma_separated)]
 
 

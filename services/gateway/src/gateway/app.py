@@ -17,7 +17,7 @@ from common.store import Store
 from common.templates import Templates
 from common.upkeep import Upkeep
 from common.web import admin_application, application, serving
-from gateway import waiting_age
+from gateway import playground, waiting_age
 from gateway.acceptance import Acceptance
 from gateway.admission import Admission
 from gateway.ending import PATIENCE_S, Ending
@@ -57,7 +57,7 @@ async def serve(settings: GatewaySettings) -> None:
             Handlers(settings, Parents(lookup, store), acceptance).routes() + EndingRoutes(clients, ending).routes()
         )
         described = openapi.served(document(templates, settings.job_deadline_s, settings.job_timeout_s))
-        public = application([*routes, described], settings.request_log_one_in)
+        public = application([*routes, described, *playground.routes(settings)], settings.request_log_one_in)
         async with (
             serving(admin, settings.http_host, settings.admin_port, 1),
             background(broker.connect()),

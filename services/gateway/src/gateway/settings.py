@@ -3,7 +3,7 @@
 from pydantic import Field
 
 from common.lookup import LookupSettings
-from common.settings import BrokerSettings, RetentionSettings, TimeoutSettings
+from common.settings import BrokerSettings, Origin, RetentionSettings, TimeoutSettings
 
 
 class GatewaySettings(LookupSettings, BrokerSettings, TimeoutSettings, RetentionSettings):
@@ -11,6 +11,8 @@ class GatewaySettings(LookupSettings, BrokerSettings, TimeoutSettings, Retention
 
     max_queue_depth: int | None = Field(default=None, ge=1)
     recovery_grace_s: float = Field(default=20, gt=0, le=3600)
+    playground: bool = False
+    playground_results_url: Origin | None = None
 
     @property
     def longest_answer_s(self) -> float:

@@ -15,6 +15,7 @@ from common.readiness import Readiness
 from common.store import Store
 from common.upkeep import Upkeep
 from common.web import admin_application, application, serving
+from result_reader import cors
 from result_reader.following import Following
 from result_reader.handlers import Handlers
 from result_reader.openapi import document
@@ -45,6 +46,7 @@ async def serve(settings: ReaderSettings) -> None:
         routes = Handlers(clients, lookup, waiting).routes() + PredictQuery(clients, lookup).routes()
         routes += [*streams.routes(), openapi.served(document())]
         public = application(routes, settings.request_log_one_in)
+        cors.allow(public, settings.cors_origins)
 
         async def answer_held_requests(_app: web.Application) -> None:
             waiting.stop()
