@@ -74,6 +74,23 @@ class Deployment:
             services.result_reader(self._directory, http_port=port, admin_port=admin_port, environment=environment)
         )
 
+    def with_page(self, **settings: str) -> tuple[Service, Service]:
+        """A gateway that serves the page, and the reader that the page asks; each is told where the other one is."""
+        gateway_port, gateway_admin, reader_port, reader_admin = ports.free_ports(4)
+        page = {
+            "PLAYGROUND": "true",
+            "PLAYGROUND_RESULTS_URL": f"http://127.0.0.1:{reader_port}",
+            "CORS_ORIGINS": f"http://127.0.0.1:{gateway_port}",
+        }
+        environment = self._environment(page | settings)
+        gateway = services.gateway(
+            self._directory, http_port=gateway_port, admin_port=gateway_admin, environment=environment
+        )
+        reader = services.result_reader(
+            self._directory, http_port=reader_port, admin_port=reader_admin, environment=environment
+        )
+        return self._start(gateway), self._start(reader)
+
     def worker(self, **settings: str) -> Service:
         environment = self._environment(self._upstream | settings)
         return self._start(
