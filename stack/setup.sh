@@ -86,12 +86,19 @@ missing_packages() {
     has_library libcurl.so.4 || echo libcurl4
     has_library libssl.so.3 || echo libssl3
     has_library liblzma.so.5 || echo liblzma5
+    ! lacks_browser || echo chromium fonts-liberation
+}
+
+# The tests of the page use Debian's browser; where there is no such package they are skipped.
+lacks_browser() {
+    [ "$wanted" = test ] && command -v apt-get >/dev/null && grep -q '^ID=debian' /etc/os-release &&
+        ! command -v chromium >/dev/null
 }
 
 # The quick look of every later run.
 in_place() {
     [ -e "$stamp" ] && [ "$(cat "$stamp")" = "$(fingerprint)" ] && [ -x "$rabbitmq" ] &&
-        command -v redis-server >/dev/null && .venv/bin/python -c ''
+        command -v redis-server >/dev/null && ! lacks_browser && .venv/bin/python -c ''
 }
 
 fingerprint() { { pwd && cat requirements/dev.txt libs/*/pyproject.toml services/*/pyproject.toml stack/setup.sh; } | sha256sum; }

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from gateway.playground import PARTS
 from stack.program import ROOT
 from tests.chart.rendering import EXTERNAL, render
 from tests.images.podman import podman, python_in
@@ -26,6 +27,7 @@ PACKAGES = {"gateway": "gateway", "gpt-worker": "gpt_worker", "result-reader": "
 
 FIND = "import importlib.util, sys; print(*[m for m in {names!r} if importlib.util.find_spec(m)])"
 LIST = "import importlib.metadata as m; print(*[d.name for d in m.distributions()])"
+LIST_PAGE = "import importlib.resources as r; print(*[f.name for f in r.files('gateway.playground').iterdir()])"
 MAY_WRITE = "import os; print(*[p for p, _, _ in os.walk('/venv') if os.access(p, os.W_OK)])"
 
 
@@ -38,6 +40,11 @@ def service(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def image(service: str) -> str:
+    """The service's image."""
+    return _image(service)
+
+
+def _image(service: str) -> str:
     """The image that the chart's manifest names."""
     deployments = [manifest for manifest in render(EXTERNAL) if manifest["kind"] == "Deployment"]
     pods = [deployment["spec"]["template"]["spec"]["containers"][0] for deployment in deployments]
@@ -70,6 +77,12 @@ def test_it_starts_as_a_user_who_cannot_change_it(service: str, image: str) -> N
     assert config["Entrypoint"] == ["python", "-m", PACKAGES[service]]
     assert "Cmd" not in config or not config["Cmd"]
     assert python_in(image, MAY_WRITE).strip() == ""
+
+
+def test_the_gateway_has_the_page() -> None:
+    names = set(python_in(_image("gateway"), LIST_PAGE).split())
+
+    assert names >= {"index.html", *PARTS}
 
 
 def test_its_labels_say_what_it_is(service: str, image: str) -> None:
