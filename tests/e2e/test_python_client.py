@@ -2,15 +2,19 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 
 import pytest
 
-from gpt_jobs import ApiError, GptJobs, JobFailed, sync
+from gpt_jobs import ApiError, Delta, Ended, GptJobs, JobFailed, Started, Waiting, sync
 from stack import replies
 from stack.model_stub import ModelStub
+from stack.tcp_proxy import TcpProxy
 from tests.client import Client
+from tests.client_library.asking import in_a_pipe, on_a_terminal
 from tests.deployment import Deployment
 
+STORY = "Once upon a time, far away, there was a queue 大吉大利. " * 12
 KEYS = {"API_KEYS": "alice:a-key-of-alice-0123,bob:a-key-of-bob-012345"}
 
 
@@ -40,6 +44,59 @@ async def test_a_job_that_fails(jobs: GptJobs, system_stub: ModelStub) -> None:
     system_stub.respond = replies.echo()
     assert raised.value.code == "upstream_rejected"
     assert raised.value.job.status == "failed"
+
+
+async def test_the_text_as_it_is_written(jobs: GptJobs, system_stub: ModelStub) -> None:
+    system_stub.respond = replies.text(STORY, pause=0.02)
+
+    events = [event async for event in jobs.stream(await jobs.submit("tell me"))]
+
+    system_stub.respond = replies.echo()
+    started, *deltas, ended = [event for event in events if not isinstance(event, Waiting)]
+    assert isinstance(started, Started)
+    assert isinstance(ended, Ended)
+    assert len(deltas) > 3
+    assert "".join(event.text for event in deltas if isinstance(event, Delta)) == ended.job.text == STORY
+    assert [event.id for event in events] == sorted({event.id for event in events})
+
+
+def cut_off(system: Client, proxy: TcpProxy) -> GptJobs:
+    """A client whose results come through the proxy."""
+    return GptJobs(str(system.gateway_url), results_url=f"http://127.0.0.1:{proxy.port}")
+
+
+async def test_a_stream_that_is_cut_goes_on_without_a_gap(system: Client, system_stub: ModelStub) -> None:
+    system_stub.respond = replies.text(STORY, pause=0.03)
+    text = ""
+    async with TcpProxy(system.reader_url.port or 0) as proxy, cut_off(system, proxy) as jobs:
+        async for event in jobs.stream(await jobs.submit("tell me")):
+            if isinstance(event, Delta):
+                text += event.text
+                proxy.cut()
+            if isinstance(event, Ended):
+                assert event.job.text == STORY
+
+    system_stub.respond = replies.echo()
+    assert text == STORY
+
+
+async def test_another_process_may_go_on(jobs: GptJobs, system_stub: ModelStub) -> None:
+    system_stub.respond = replies.text(STORY, pause=0.02)
+    job = await jobs.submit("tell me")
+    first = ""
+    async with aclosing(jobs.stream(job)) as events:
+        async for event in events:
+            if isinstance(event, Delta):
+                first = event.text
+                break
+
+    rest = [event async for event in jobs.stream(job.id, after=event.id)]
+
+    system_stub.respond = replies.echo()
+    assert first + "".join(event.text for event in rest if isinstance(event, Delta)) == STORY
+    with pytest.raises(ApiError, match="invalid_request") as raised:
+        await anext(jobs.stream(job, after=77))
+    assert raised.value.http_status == 400
 
 
 async def test_bad_input_and_other_peoples_jobs(deployment: Deployment) -> None:
@@ -79,8 +136,27 @@ async def test_a_service_that_is_restarted_is_waited_for(deployment: Deployment)
 
 
 async def test_the_synchronous_face(system: Client) -> None:
-    def work() -> str:
+    def work() -> tuple[str, str]:
         with sync.GptJobs(str(system.gateway_url), results_url=str(system.reader_url)) as jobs:
-            return jobs.ask("hello").text
+            events = jobs.stream(jobs.submit("hello"))
+            streamed = "".join(event.text for event in events if isinstance(event, Delta))
+            return jobs.ask("hello").text, streamed
 
-    assert await asyncio.to_thread(work) == "You said: hello"
+    assert await asyncio.to_thread(work) == ("You said: hello",) * 2
+
+
+async def test_make_ask(system: Client, system_stub: ModelStub) -> None:
+    system_stub.respond = replies.text(STORY, pause=0.02)
+    where = {"GATEWAY_URL": str(system.gateway_url), "READER_URL": str(system.reader_url)}
+
+    async with on_a_terminal("tell me", **where) as asking:
+        await asking.until_shown("Once upon")
+        early = asking.text()
+        status = await asking.process.wait()
+    piped = await in_a_pipe("tell me", **where)
+
+    system_stub.respond = replies.echo()
+    assert status == 0
+    assert STORY not in early
+    assert asking.text().endswith(f"{STORY}\n")
+    assert piped == (0, f"{STORY}\n", "")
