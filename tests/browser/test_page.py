@@ -181,3 +181,19 @@ async def test_a_key_is_asked_for_and_kept_in_the_tab(page: Page, deployment: De
     other_tab = await page.context.new_page()
     await other_tab.goto(str(gateway.url))
     await expect(other_tab.get_by_label("API key")).to_have_value("")
+
+
+async def test_it_fits_a_phone(page: Page, shared_services: Services) -> None:
+    async def fits() -> bool:
+        width: bool = await page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+        return width
+
+    await page.set_viewport_size({"width": 340, "height": 700})
+    await page.goto(str(shared_services[0].url))
+
+    await page.get_by_text("Fortune", exact=True).click()
+    assert await fits()
+    await page.get_by_text("Question", exact=True).click()
+    await ask(page, "w" * 300)
+    await expect(page.locator(".words")).to_have_text("Answered")
+    assert await fits()
