@@ -5,11 +5,15 @@ import shutil
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
-from playwright.async_api import Browser, ConsoleMessage, Page, Request, async_playwright
+from playwright.async_api import Browser, ConsoleMessage, Page, Request, async_playwright, expect
 
 from stack import replies
 from stack.model_stub import ModelStub
 from tests.deployment import Deployment, Place, Servers, Service
+
+# Two runs side by side on a small machine may be slow.
+PATIENCE_MS = 30_000
+expect.set_options(timeout=PATIENCE_MS)
 
 WITHOUT_BROWSER = "There is no chromium here; on Debian: apt-get install chromium fonts-liberation"
 
@@ -36,7 +40,7 @@ async def page(browser: Browser) -> AsyncIterator[Page]:
     """A tab of its own; whatever it complains of, or asks of others than us, is an error."""
     context = await browser.new_context()
     page = await context.new_page()
-    page.set_default_timeout(30_000)
+    page.set_default_timeout(PATIENCE_MS)
     complaints: list[str] = []
 
     def note(message: ConsoleMessage) -> None:
