@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup run ask test test-rabbitmq4 dashboard-test dashboard-pictures soak bench bench-quick images image-test check format docs lock clean
+.PHONY: help setup run ask test test-rabbitmq4 dashboard-test dashboard-pictures playground-picture soak bench bench-quick images image-test check format docs lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -31,6 +31,9 @@ dashboard-test: setup ## every query of the dashboards and every alert, in a rea
 dashboard-pictures: setup ## draw docs/dashboards/*.png anew, from real series
 	@bash stack/prometheus.sh
 	.venv/bin/python -m tests.dashboards.live.pictures
+
+playground-picture: setup ## draw docs/playground.png anew, from the running page (needs chromium)
+	.venv/bin/python -m tests.browser.picture
 
 soak: setup ## a run under random faults that ends with a ledger: JOBS=500 MINUTES=5 SEED=…
 	@exec .venv/bin/python -m tests.faults.soak $(if $(JOBS),--jobs $(JOBS)) $(if $(MINUTES),--minutes $(MINUTES)) \
