@@ -60,8 +60,10 @@ class Client:
         record: dict[str, Any] = answer.body
         return record
 
-    async def post(self, path: str, body: Any) -> Answer:
-        return await ask(self._http, "POST", self._gateway.url.with_path(path), json=body, headers=self._headers)
+    async def post(self, path: str, body: Any, key: str | None = None) -> Answer:
+        """A submission, under an idempotency key if there is one."""
+        headers = self._headers | ({"Idempotency-Key": key} if key is not None else {})
+        return await ask(self._http, "POST", self._gateway.url.with_path(path), json=body, headers=headers)
 
     async def poll(self, job_id: str, wait: float = 0, etag: str = "") -> Answer:
         url = self._reader.url.with_path(f"/v1/results/{job_id}") % {"wait": wait}

@@ -9,7 +9,7 @@ import pytest
 import redis.asyncio
 
 from common.breaker import FAILURES
-from common.cache import Cache, Lease
+from common.cache import Cache, KeyHold, Lease
 from common.errors import CacheUnavailable
 from common.jobs import Record
 from stack import ports
@@ -26,6 +26,7 @@ CALLS: dict[str, Callable[[Cache], Awaitable[object]]] = {
     "start_over": lambda cache: cache.start_over(b"", queued(), 60),
     "mark": lambda cache: cache.mark(queued(), 60, b"a message"),
     "withdraw": lambda cache: cache.withdraw("a-job", 60),
+    "use a key": lambda cache: cache.keys_used.use(KeyHold.on("", "a-key"), "a print", "a-job", 60, 60),
     "missing_messages": lambda cache: cache.missing_messages(60, 10, queue_is_empty=True),
     "take": lambda cache: cache.take("a-job", Lease("a-worker", "1"), 0, 60),
     "release": lambda cache: cache.release("a-job", Lease("a-worker", "1")),

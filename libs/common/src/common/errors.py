@@ -30,6 +30,7 @@ class ErrorCode(StrEnum):
     NOT_FOUND = "not_found"
     JOB_NOT_FOUND = "job_not_found"
     METHOD_NOT_ALLOWED = "method_not_allowed"
+    IDEMPOTENCY_CONFLICT = "idempotency_conflict"
     JOB_EXPIRED = "job_expired"
     JOB_DELETED = "job_deleted"
     TOO_LARGE = "too_large"
@@ -77,6 +78,9 @@ MEANINGS: dict[ErrorCode, Meaning] = {
     ErrorCode.JOB_NOT_FOUND: Meaning("There is no job with this id.", ErrorType.NOT_FOUND, False, 404),
     ErrorCode.METHOD_NOT_ALLOWED: Meaning(
         "This path does not take this method.", ErrorType.INVALID_REQUEST, False, 405
+    ),
+    ErrorCode.IDEMPOTENCY_CONFLICT: Meaning(
+        "This Idempotency-Key was used for another submission.", ErrorType.INVALID_REQUEST, False, 409
     ),
     ErrorCode.JOB_EXPIRED: Meaning("The job's result has expired and is deleted.", ErrorType.NOT_FOUND, False, 410),
     ErrorCode.JOB_DELETED: Meaning("The job was deleted.", ErrorType.NOT_FOUND, False, 410),

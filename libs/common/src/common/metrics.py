@@ -15,6 +15,9 @@ HTTP_SECONDS = Histogram(
 )
 
 ACCEPTED = Counter("gpt_jobs_accepted", "Jobs that the broker confirmed for the gateway, by route.", ["route"])
+REPEATED = Counter(
+    "gpt_jobs_repeated", "Submissions that their Idempotency-Key led to a job that was there, by route.", ["route"]
+)
 REFUSED = Counter("gpt_jobs_refused", "Valid submissions that did not become a job, by error code.", ["code"])
 RECOVERED = Counter("gpt_jobs_recovered", "Messages that were gone from the broker and were published again.")
 QUEUE_DEPTH = Gauge("gpt_jobs_queue_depth", "Messages ready in a queue of the broker.", ["queue"])

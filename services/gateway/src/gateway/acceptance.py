@@ -7,10 +7,10 @@ import structlog
 
 from common import messages
 from common.broker import Broker
-from common.cache import Cache
+from common.cache import Cache, KeyHold
 from common.errors import BrokerUnavailable, CacheUnavailable
 from common.ids import JobIds
-from common.jobs import Record
+from common.jobs import EncodedRecord, Record
 from common.messages import Message
 from common.prompts import JobRequest
 from common.templates import Templates
@@ -27,6 +27,24 @@ class Origin:
     client: str
     request_id: str
     traceparent: str | None = None
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A job that has its id already, from when that was minted, since it is submitted under an idempotency key."""
+
+    job_id: str
+    minted_at: float
+    hold: KeyHold
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """The job that a submission has led to, and whether it was this submission that made it."""
+
+    job_id: str
+    record: EncodedRecord
+    is_new: bool = True
 
 
 class Acceptance:
@@ -48,29 +66,32 @@ class Acceptance:
         self._cache = cache
         self._broker = broker
 
-    async def accept(self, request: JobRequest, deadline_s: float, origin: Origin) -> Record:
-        """The record of the new job, which from now on is never lost.
+    async def accept(
+        self, request: JobRequest, deadline_s: float, origin: Origin, begun: Begun | None = None
+    ) -> Accepted:
+        """The new job, which from now on is never lost.
 
         Raises InvalidRequest if the template or its inputs are wrong, QueueFull, and BrokerUnavailable if the
         broker did not confirm; then there is no job.
         """
         prompt = request.prompt(self._templates)
-        now = time.time()
-        job_id = self._ids.mint(origin.client, now)
+        now = begun.minted_at if begun else time.time()
+        job_id = begun.job_id if begun else self._ids.mint(origin.client, now)
         record = Record.queued(job_id, now, now + deadline_s, request.metadata)
         body = messages.encode(job_id, prompt, request.options, request.metadata)
         structlog.contextvars.bind_contextvars(job_id=job_id)
         with self._admission.place():
-            await self._publish(record, _message(record, body, now, origin), record.expires_at - now)
-        return record
+            await self._publish(record, _message(record, body, now, origin), begun.hold if begun else None)
+        return Accepted(job_id, record.encoded())
 
-    async def _publish(self, record: Record, message: Message, ttl_s: float) -> None:
+    async def _publish(self, record: Record, message: Message, hold: KeyHold | None) -> None:
         """Record the job before any worker can see it, and publish it; otherwise no worker will take it up."""
+        ttl_s = record.expires_at - time.time()
         await self._mark(record, message, ttl_s)
         try:
             await self._broker.publish_job(message)
         except BrokerUnavailable:
-            if await self._withdrawals.withdraw(record.id, ttl_s):
+            if await self._withdrawals.withdraw(record.id, ttl_s, hold):
                 raise
             # A worker has the job, so the broker has the message: only the confirm was lost.
             log.warning("job_taken_unconfirmed")

@@ -23,6 +23,7 @@ from gateway.admission import Admission
 from gateway.ending import PATIENCE_S, Ending
 from gateway.ending_routes import EndingRoutes
 from gateway.handlers import Handlers
+from gateway.once_only import OnceOnly
 from gateway.openapi import document
 from gateway.parents import Parents
 from gateway.recovery import keep_recovering
@@ -47,17 +48,17 @@ async def serve(settings: GatewaySettings) -> None:
         templates = Templates.load()
         lookup = Lookup(settings, ids, cache, store)
         acceptance = Acceptance(ids, templates, admission, withdrawals, cache, broker)
+        once_only = OnceOnly(settings, ids, acceptance, cache.keys_used, lookup)
         readiness = Readiness(
             stop.asked, needed={"broker": broker.check}, useful={"cache": cache.ping, "store": store.ping}
         )
         admin = admin_application(readiness, {"tasks": upkeep.is_well})
-        ending = Ending(settings, ids, lookup, cache, store)
         clients = Clients(settings.api_keys, settings.predict_client)
-        routes = (
-            Handlers(settings, Parents(lookup, store), acceptance).routes() + EndingRoutes(clients, ending).routes()
-        )
+        handlers = Handlers(settings, Parents(lookup, store), acceptance, once_only)
+        ending = EndingRoutes(clients, Ending(settings, ids, lookup, cache, store))
         described = openapi.served(document(templates, settings.job_deadline_s, settings.job_timeout_s))
-        public = application([*routes, described, *playground.routes(settings)], settings.request_log_one_in)
+        routes = [*handlers.routes(), *ending.routes(), described, *playground.routes(settings)]
+        public = application(routes, settings.request_log_one_in)
         async with (
             serving(admin, settings.http_host, settings.admin_port, 1),
             background(broker.connect()),

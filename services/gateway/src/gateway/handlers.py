@@ -6,10 +6,10 @@ from aiohttp import web
 
 from common import metrics
 from common.auth import Clients
-from common.errors import BrokerUnavailable, ErrorCode, QueueFull, ServiceError
-from common.jobs import Record
+from common.errors import BrokerUnavailable, CacheUnavailable, ErrorCode, QueueFull, ServiceError
 from common.web import REQUEST_ID, RETRY_AFTER_S, error_response, json_body, json_bytes
-from gateway.acceptance import Acceptance, Origin
+from gateway.acceptance import Acceptance, Accepted, Origin
+from gateway.once_only import REPLAYED_HEADER, OnceOnly, read_key
 from gateway.parents import Parents
 from gateway.schemas import Submission, read_predict_start, read_submission
 from gateway.settings import GatewaySettings
@@ -20,15 +20,19 @@ _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 class Handlers:
     """One method a route."""
 
-    def __init__(self, settings: GatewaySettings, parents: Parents, acceptance: Acceptance) -> None:
+    def __init__(
+        self, settings: GatewaySettings, parents: Parents, acceptance: Acceptance, once_only: OnceOnly
+    ) -> None:
         self._clients = Clients(settings.api_keys, settings.predict_client)
         self._max_deadline_s = settings.job_deadline_s
         self._max_timeout_s = settings.job_timeout_s
         self._parents = parents
         self._acceptance = acceptance
+        self._once_only = once_only
         for route in ("jobs", "predict"):
             metrics.accepted(route)  # counted from 0
-        for code in (ErrorCode.QUEUE_FULL, ErrorCode.BROKER_UNAVAILABLE):
+            metrics.REPEATED.labels(route)
+        for code in (ErrorCode.QUEUE_FULL, ErrorCode.BROKER_UNAVAILABLE, ErrorCode.CACHE_UNAVAILABLE):
             metrics.REFUSED.labels(code)
 
     def routes(self) -> list[web.RouteDef]:
@@ -36,38 +40,52 @@ class Handlers:
         return [web.post("/v1/jobs", self.submit), web.post("/predict/start", self.predict_start)]
 
     async def submit(self, request: web.Request) -> web.Response:
-        """`POST /v1/jobs`: 202 and the record of the accepted job."""
+        """`POST /v1/jobs`: 202 and the record of the accepted job; 200 if it was submitted before."""
         client = self._clients.of(request.headers.get("Authorization"))
         body = await json_body(request)
         submission = read_submission(body, self._max_deadline_s, self._max_timeout_s)
-        record = await self._accept(submission, client, request)
-        metrics.accepted("jobs").inc()
-        headers = {"Location": record.urls.result, "Retry-After": str(RETRY_AFTER_S)}
-        return json_bytes(record.encode(), status=202, headers=headers)
+        accepted = await self._accept("jobs", submission, client, request)
+        headers = {"Location": f"/v1/results/{accepted.job_id}", **_replayed(accepted)}
+        if not accepted.record.is_terminal:
+            headers["Retry-After"] = str(RETRY_AFTER_S)
+        return json_bytes(accepted.record.body, status=202 if accepted.is_new else 200, headers=headers)
 
     async def predict_start(self, request: web.Request) -> web.Response:
         """`POST /predict/start`: the original's call, in the original's envelope."""
         try:
             client = self._clients.of_predict()
             submission = read_predict_start(await json_body(request))
-            record = await self._accept(submission, client, request)
+            accepted = await self._accept("predict", submission, client, request)
         except ServiceError as error:
             # The client sent the inputs bare.
             error.param = error.param and error.param.removeprefix("inputs.")
             message = f"{error.param}: {error.message}" if error.param else error.message
-            envelope = {"isOk": False, "model": {}, "errMsg": message}
-            return error_response(error, request[REQUEST_ID], envelope=envelope)
-        metrics.accepted("predict").inc()
-        return web.json_response({"isOk": True, "model": {"reqId": record.id}})
+            refusal = {"isOk": False, "model": {}, "errMsg": message}
+            return error_response(error, request[REQUEST_ID], envelope=refusal)
+        envelope = {"isOk": True, "model": {"reqId": accepted.job_id}}
+        return web.json_response(envelope, headers=_replayed(accepted))
 
-    async def _accept(self, submission: Submission, client: str, request: web.Request) -> Record:
+    async def _accept(self, route: str, submission: Submission, client: str, request: web.Request) -> Accepted:
         if submission.options.parent_id is not None:
             await self._parents.check(submission.options.parent_id, client)
         deadline_s = submission.deadline_s or self._max_deadline_s
         traceparent = request.headers.get("traceparent", "")
         origin = Origin(client, request[REQUEST_ID], traceparent if _TRACEPARENT.fullmatch(traceparent) else None)
+        key = read_key(request.headers)
         try:
-            return await self._acceptance.accept(submission, deadline_s, origin)
-        except (BrokerUnavailable, QueueFull) as error:
+            if key is None:
+                accepted = await self._acceptance.accept(submission, deadline_s, origin)
+            else:
+                accepted = await self._once_only.accept(key, submission, deadline_s, origin)
+        except (BrokerUnavailable, QueueFull, CacheUnavailable) as error:
             metrics.REFUSED.labels(error.code).inc()
             raise
+        if accepted.is_new:
+            metrics.accepted(route).inc()
+        else:
+            metrics.REPEATED.labels(route).inc()
+        return accepted
+
+
+def _replayed(accepted: Accepted) -> dict[str, str]:
+    return {} if accepted.is_new else {REPLAYED_HEADER: "true"}

@@ -6,16 +6,21 @@ from common import openapi
 from common.errors import ErrorCode
 from common.openapi import Schema, answer, envelope, errors, reference
 from common.templates import Templates
+from gateway.once_only import HEADER, MAX_KEY_CHARS, REPLAYED_HEADER
 from gateway.schemas import Submission
 from gateway.settings import GatewaySettings
 
 _COMMON_ERRORS = (
     ErrorCode.INVALID_REQUEST,
     ErrorCode.UNAUTHENTICATED,
+    ErrorCode.IDEMPOTENCY_CONFLICT,
+    ErrorCode.JOB_DELETED,
     ErrorCode.TOO_LARGE,
     ErrorCode.UNSUPPORTED_MEDIA_TYPE,
     ErrorCode.QUEUE_FULL,
     ErrorCode.BROKER_UNAVAILABLE,
+    ErrorCode.CACHE_UNAVAILABLE,
+    ErrorCode.STORE_UNAVAILABLE,
 )
 _OF_A_PARENT = (
     ErrorCode.PARENT_NOT_FOUND,
@@ -29,6 +34,18 @@ _OF_A_JOB = (
     ErrorCode.CACHE_UNAVAILABLE,
     ErrorCode.STORE_UNAVAILABLE,
 )
+_KEY = {
+    "name": HEADER,
+    "in": "header",
+    "description": "Chosen by the client, a new one for each job: who repeats the submission gets the same job.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": MAX_KEY_CHARS, "pattern": "^[!-~]([ -~]*[!-~])?$"},
+}
+_REPLAYED = {
+    REPLAYED_HEADER: {
+        "description": "There if this key was used before for the same submission, and the job is that one.",
+        "schema": {"const": "true"},
+    }
+}
 _STARTED = envelope({"reqId": {"type": "string"}}, is_ok=True)
 _NOT_STARTED = envelope({}, is_ok=False, errMsg={"type": "string"}, error=reference("ErrorBody"))
 
@@ -65,12 +82,15 @@ def _submit() -> Schema:
         "Location": {"description": "Where the result will be.", "schema": {"type": "string"}},
         **openapi.RETRY_AFTER_HEADER,
     }
+    again = "The job that was submitted under this key before, as it is now. `Retry-After` while it is not terminal."
     return {
         "operationId": "submit",
         "summary": "Submit a job",
         "security": [{"apiKey": []}, {}],
+        "parameters": [_KEY],
         "requestBody": _json_body(reference("Submission")),
         "responses": {
+            "200": answer(again, reference("Record"), {**headers, **_REPLAYED}),
             "202": answer("The broker has confirmed the job.", reference("Record"), headers),
             **errors(*_COMMON_ERRORS, *_OF_A_PARENT),
         },
@@ -111,9 +131,10 @@ def _predict_start(inputs: Schema) -> Schema:
     return {
         "operationId": "predictStart",
         "summary": "Submit a job of the template `fortune`, as the original's mini-program does",
+        "parameters": [_KEY],
         "requestBody": _json_body(inputs),
         "responses": {
-            "200": answer("The broker has confirmed the job.", _STARTED),
+            "200": answer("The broker has confirmed the job.", _STARTED, _REPLAYED),
             **errors(*_COMMON_ERRORS, schema=_NOT_STARTED),
         },
     }

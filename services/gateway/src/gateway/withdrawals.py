@@ -9,7 +9,7 @@ from typing import Never
 
 import structlog
 
-from common.cache import Cache
+from common.cache import Cache, KeyHold
 from common.errors import CacheUnavailable
 
 log = structlog.get_logger()
@@ -26,6 +26,7 @@ class _Left:
 
     job_id: str
     until: float
+    hold: KeyHold | None
 
 
 class Withdrawals:
@@ -35,16 +36,16 @@ class Withdrawals:
         self._cache = cache
         self._left: deque[_Left] = deque(maxlen=MOST_LEFT)
 
-    async def withdraw(self, job_id: str, ttl_s: float) -> bool:
+    async def withdraw(self, job_id: str, ttl_s: float, hold: KeyHold | None = None) -> bool:
         """Say whether the job is to be forgotten, for `ttl_s` seconds; false if a worker has it already.
 
         Without a cache it is withdrawn later, if no worker has taken it up by then.
         """
         try:
-            return await self._cache.withdraw(job_id, ttl_s)
+            return await self._cache.withdraw(job_id, ttl_s, hold)
         except CacheUnavailable:
             log.warning("job_not_withdrawn")
-            self._left.append(_Left(job_id, time.monotonic() + ttl_s))
+            self._left.append(_Left(job_id, time.monotonic() + ttl_s, hold))
             return True
 
     async def catch_up(self) -> Never:
@@ -58,7 +59,7 @@ class Withdrawals:
     async def _withdraw_first(self) -> None:
         first = self._left[0]
         left_s = first.until - time.monotonic()
-        if left_s > 0 and not await self._cache.withdraw(first.job_id, left_s):
+        if left_s > 0 and not await self._cache.withdraw(first.job_id, left_s, first.hold):
             # The broker had it, and a worker was faster.
             log.warning("refused_job_runs", job_id=first.job_id)
         # Others may have been added meanwhile, and the first ones dropped.

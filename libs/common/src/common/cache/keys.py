@@ -13,6 +13,7 @@ class Keys:
         self.finished = f"{prefix}finished"
         self.cancelled = f"{prefix}cancelled"
         self.texts = f"{prefix}text:"
+        self.once = f"{prefix}once:"
 
     def job(self, job_id: str) -> str:
         return self.jobs + job_id

@@ -9,6 +9,7 @@ Under the prefix:
 - `waiting`, `running`: the ids of jobs whose message can be recovered, by when they are due or were taken;
   `horizon`: when the job was due that was taken last;
 - `text:<id>:<attempt>` and the channel `text:<id>`: see texts.py;
+- `once:<hash>`: an idempotency key that was used: keys_used.py;
 - channel `finished`: the id of each job that became terminal; channel `cancelled`: cancels.py.
 """
 
@@ -25,6 +26,7 @@ from common.cache.cancels import Cancels
 from common.cache.commands import Commands, Part
 from common.cache.connecting import LOST, CutOff
 from common.cache.keys import Keys
+from common.cache.keys_used import KeyHold, KeysUsed
 from common.cache.leases import WORKER_TTL_S, Claim, Lease, Taken, milliseconds
 from common.cache.pieces import Pieces
 from common.cache.plain_commands import PlainCommands
@@ -52,6 +54,8 @@ class Cache:
         way = SharedConnection if settings.cache_batching else PlainCommands
         self._commands: Commands = way(url, timeout_s, breaker, self._cut_off)
         self._keys = Keys(settings.redis_prefix)
+        #: Which idempotency keys were used, and for which jobs.
+        self.keys_used = KeysUsed(self._commands, self._keys)
         self._announcements = Announcements(url, self._keys.finished, timeout_s, breaker, self._cut_off)
         self.texts = Texts(self._commands, self._keys)
         self.pieces = Pieces(url, self._keys.texts, timeout_s, self._cut_off)
@@ -86,10 +90,15 @@ class Cache:
         """Write the record of a job that is about to be published, with a copy of its message to recover it by."""
         return await self._write(queued, ttl_s, message=message)
 
-    async def withdraw(self, job_id: str, ttl_s: float) -> bool:
-        """Say whether no worker has taken the job up; then, for `ttl_s` seconds, none will."""
-        keys = [self._keys.job(job_id), self._keys.waiting]
-        return bool(await scripts.WITHDRAW.run(self._commands, keys, milliseconds(ttl_s), job_id))
+    async def withdraw(self, job_id: str, ttl_s: float, hold: KeyHold | None = None) -> bool:
+        """Say whether no worker has taken the job up; then, for `ttl_s` seconds, none will.
+
+        The idempotency key that is held for the job is free then, unless another submission has it now: then the
+        job is that one's, and stays.
+        """
+        keys = [self._keys.job(job_id), self._keys.waiting, self._keys.once + (hold.key if hold else "")]
+        arguments = (milliseconds(ttl_s), job_id, hold.token if hold else "")
+        return bool(await scripts.WITHDRAW.run(self._commands, keys, *arguments))
 
     async def missing_messages(self, grace_s: float, most: int, *, queue_is_empty: bool) -> list[bytes]:
         """Copies of the messages that should have come to a worker `grace_s` seconds ago and have not.

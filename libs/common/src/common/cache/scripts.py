@@ -103,11 +103,22 @@ return 1
 """)
 
 # Only what nobody has taken up yet may be withdrawn; what stays keeps a worker from taking it up later.
-# KEYS: job, waiting. ARGV: milliseconds to live, id. Returns 1 if it is withdrawn, 0 if the job lives.
+# If the job was submitted under an idempotency key (keys_used.py), the key is free together with that; but a job that
+# another submission under the same key has taken over, or has accepted, is that one's.
+# KEYS: job, waiting, idempotency key. ARGV: milliseconds to live, id, token of the hold on the idempotency key or ''.
+# Returns 1 if whoever asks can forget the job, 0 if it lives.
 WITHDRAW = Script("""
 local job = redis.call('HMGET', KEYS[1], 'rank', 'owner', 'record')
 local rank = tonumber(job[1] or '-1')
 if job[2] or rank == 1 or (rank == 2 and job[3]) then return 0 end
+if ARGV[3] ~= '' then
+  local used = redis.call('HMGET', KEYS[3], 'id', 'state', 'token')
+  if used[1] == ARGV[2] then
+    if used[2] == 'accepted' then return 0 end
+    if used[3] ~= ARGV[3] then return 1 end
+    redis.call('DEL', KEYS[3])
+  end
+end
 redis.call('HDEL', KEYS[1], 'record', 'message', 'attempts')
 redis.call('HSET', KEYS[1], 'rank', 2)
 redis.call('PEXPIRE', KEYS[1], ARGV[1])
