@@ -42,7 +42,7 @@ async def test_a_waiting_job_ends_at_once_and_is_never_taken(cache: Cache) -> No
     assert (answer, cancelled and cancelled.status) == (Answer.CANCELLED, Status.CANCELLED)
     assert await claim(cache, record) is Claim.FINISHED
     assert await cache.missing_messages(0, 10, queue_is_empty=True) == []
-    assert await cache.oldest_waiting_s() == 0
+    assert await cache.line.oldest_waiting_s() == 0
 
 
 async def test_it_is_announced_as_an_end(cache: Cache) -> None:

@@ -2,7 +2,7 @@
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal, Self
 
@@ -47,13 +47,23 @@ class Urls(Frozen):
     result: str
 
 
+class QueuePlace(Frozen):
+    """Where a waiting job stands."""
+
+    position: int = Field(ge=1, description="1 is next")
+    estimated_start_s: float | None = Field(
+        ge=0, description="in how many seconds an attempt is likely to begin; null while no rate is known"
+    )
+
+
 @dataclass(frozen=True)
 class EncodedRecord:
-    """A record as its JSON, for those who only pass it on."""
+    """A record as its JSON, for those who only pass it on; of a job that waits, with the number it has in line."""
 
     body: bytes
     is_terminal: bool
     is_running: bool = False
+    place: int | None = field(default=None, compare=False)
 
 
 class Record(Frozen):
@@ -84,6 +94,11 @@ class Record(Frozen):
         description="what a publisher on the broker asked to be kept with the result; absent if nothing",
     )
     urls: Urls
+    queue: QueuePlace | None = Field(
+        default=None,
+        exclude_if=lambda queue: queue is None,
+        description="where the job stands; only while it is queued, and known. Not kept: each answer tells it anew",
+    )
 
     @classmethod
     def queued(

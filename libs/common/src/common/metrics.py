@@ -26,6 +26,11 @@ OLDEST_WAITING = Gauge(
     "gpt_jobs_oldest_waiting_seconds", "How long the job that is due for longest has waited for a worker.", ["queue"]
 )
 
+ESTIMATED_WAIT = Gauge(
+    "gpt_jobs_estimated_wait_seconds",
+    "How long a job that is submitted now is expected to wait for a worker; NaN while that is not known.",
+)
+
 SERVER_UP = Gauge("gpt_jobs_server_up", "Whether a server answered this process when it was asked last.", ["server"])
 READY = Gauge("gpt_jobs_ready", "Whether this process can serve, as /readyz says.")
 LOOP_LAG = Histogram(

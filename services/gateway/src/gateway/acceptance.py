@@ -9,6 +9,7 @@ from common import messages
 from common.broker import Broker
 from common.cache import Cache, KeyHold
 from common.errors import BrokerUnavailable, CacheUnavailable
+from common.estimates import Estimates
 from common.ids import JobIds
 from common.jobs import EncodedRecord, Record
 from common.messages import Message
@@ -50,11 +51,12 @@ class Accepted:
 class Acceptance:
     """Turns a valid request into a job."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 (what a job passes through)
         self,
         ids: JobIds,
         templates: Templates,
         admission: Admission,
+        estimates: Estimates,
         withdrawals: Withdrawals,
         cache: Cache,
         broker: Broker,
@@ -62,6 +64,7 @@ class Acceptance:
         self._ids = ids
         self._templates = templates
         self._admission = admission
+        self._estimates = estimates
         self._withdrawals = withdrawals
         self._cache = cache
         self._broker = broker
@@ -71,8 +74,8 @@ class Acceptance:
     ) -> Accepted:
         """The new job, which from now on is never lost.
 
-        Raises InvalidRequest if the template or its inputs are wrong, QueueFull, and BrokerUnavailable if the
-        broker did not confirm; then there is no job.
+        Raises InvalidRequest if the template or its inputs are wrong, QueueFull also if it could not begin in time,
+        and BrokerUnavailable if the broker did not confirm; then there is no job.
         """
         prompt = request.prompt(self._templates)
         now = begun.minted_at if begun else time.time()
@@ -80,14 +83,18 @@ class Acceptance:
         record = Record.queued(job_id, now, now + deadline_s, request.metadata)
         body = messages.encode(job_id, prompt, request.options, request.metadata)
         structlog.contextvars.bind_contextvars(job_id=job_id)
+        self._estimates.refuse_beyond(deadline_s)
         with self._admission.place():
-            await self._publish(record, _message(record, body, now, origin), begun.hold if begun else None)
-        return Accepted(job_id, record.encoded())
+            place = await self._publish(record, _message(record, body, now, origin), begun.hold if begun else None)
+        return Accepted(job_id, EncodedRecord(record.encode(), is_terminal=False, place=place or None))
 
-    async def _publish(self, record: Record, message: Message, hold: KeyHold | None) -> None:
-        """Record the job before any worker can see it, and publish it; otherwise no worker will take it up."""
+    async def _publish(self, record: Record, message: Message, hold: KeyHold | None) -> int:
+        """Record the job before any worker can see it, and publish it; otherwise no worker will take it up.
+
+        The answer is its place in line, 0 if it has none.
+        """
         ttl_s = record.expires_at - time.time()
-        await self._mark(record, message, ttl_s)
+        place = await self._mark(record, message, ttl_s)
         try:
             await self._broker.publish_job(message)
         except BrokerUnavailable:
@@ -95,13 +102,17 @@ class Acceptance:
                 raise
             # A worker has the job, so the broker has the message: only the confirm was lost.
             log.warning("job_taken_unconfirmed")
+        return place
 
-    async def _mark(self, record: Record, message: Message, ttl_s: float) -> None:
+    async def _mark(self, record: Record, message: Message, ttl_s: float) -> int:
         """Without a cache the id alone says that the job is queued, and nobody can recover its message."""
         try:
-            await self._cache.mark(record, ttl_s, messages.pack(message))
+            place = await self._cache.mark(record, ttl_s, messages.pack(message))
         except CacheUnavailable:
             log.warning("job_not_recorded")
+            return 0
+        self._estimates.joined(place)
+        return place
 
 
 def _message(record: Record, body: bytes, now: float, origin: Origin) -> Message:

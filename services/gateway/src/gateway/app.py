@@ -9,6 +9,7 @@ from common import loop_lag, openapi, queue_depth
 from common.auth import Clients, warn_if_unsafe
 from common.broker import Broker
 from common.cache import Cache
+from common.estimates import Estimates
 from common.ids import JobIds
 from common.lifecycle import Stop, background
 from common.lookup import Lookup
@@ -44,17 +45,18 @@ async def serve(settings: GatewaySettings) -> None:
         aclosing(Store(settings)) as store,
     ):
         admission = Admission(settings.max_queue_depth)
+        estimates = Estimates()
         withdrawals = Withdrawals(cache)
         templates = Templates.load()
         lookup = Lookup(settings, ids, cache, store)
-        acceptance = Acceptance(ids, templates, admission, withdrawals, cache, broker)
+        acceptance = Acceptance(ids, templates, admission, estimates, withdrawals, cache, broker)
         once_only = OnceOnly(settings, ids, acceptance, cache.keys_used, lookup)
         readiness = Readiness(
             stop.asked, needed={"broker": broker.check}, useful={"cache": cache.ping, "store": store.ping}
         )
         admin = admin_application(readiness, {"tasks": upkeep.is_well})
         clients = Clients(settings.api_keys, settings.predict_client)
-        handlers = Handlers(settings, Parents(lookup, store), acceptance, once_only)
+        handlers = Handlers(settings, Parents(lookup, store), acceptance, once_only, estimates)
         ending = EndingRoutes(clients, Ending(settings, ids, lookup, cache, store))
         described = openapi.served(document(templates, settings.job_deadline_s, settings.job_timeout_s))
         routes = [*handlers.routes(), *ending.routes(), described, *playground.routes(settings)]
@@ -68,6 +70,7 @@ async def serve(settings: GatewaySettings) -> None:
                 readiness=readiness.sample,
                 lag=loop_lag.sample,
                 admission=partial(admission.watch, partial(queue_depth.ask, broker, broker.topology.queue)),
+                line=partial(estimates.watch, cache.line),
                 withdrawals=withdrawals.catch_up,
                 recovery=partial(keep_recovering, broker, cache, settings.recovery_grace_s),
             ),

@@ -7,7 +7,8 @@ from aiohttp import web
 from common import metrics
 from common.auth import Clients
 from common.errors import BrokerUnavailable, CacheUnavailable, ErrorCode, QueueFull, ServiceError
-from common.web import REQUEST_ID, RETRY_AFTER_S, error_response, json_body, json_bytes
+from common.estimates import Estimates
+from common.web import REQUEST_ID, error_response, json_body, json_bytes
 from gateway.acceptance import Acceptance, Accepted, Origin
 from gateway.once_only import REPLAYED_HEADER, OnceOnly, read_key
 from gateway.parents import Parents
@@ -21,7 +22,12 @@ class Handlers:
     """One method a route."""
 
     def __init__(
-        self, settings: GatewaySettings, parents: Parents, acceptance: Acceptance, once_only: OnceOnly
+        self,
+        settings: GatewaySettings,
+        parents: Parents,
+        acceptance: Acceptance,
+        once_only: OnceOnly,
+        estimates: Estimates,
     ) -> None:
         self._clients = Clients(settings.api_keys, settings.predict_client)
         self._max_deadline_s = settings.job_deadline_s
@@ -29,6 +35,7 @@ class Handlers:
         self._parents = parents
         self._acceptance = acceptance
         self._once_only = once_only
+        self._estimates = estimates
         for route in ("jobs", "predict"):
             metrics.accepted(route)  # counted from 0
             metrics.REPEATED.labels(route)
@@ -47,8 +54,10 @@ class Handlers:
         accepted = await self._accept("jobs", submission, client, request)
         headers = {"Location": f"/v1/results/{accepted.job_id}", **_replayed(accepted)}
         if not accepted.record.is_terminal:
-            headers["Retry-After"] = str(RETRY_AFTER_S)
-        return json_bytes(accepted.record.body, status=202 if accepted.is_new else 200, headers=headers)
+            headers["Retry-After"] = str(self._estimates.retry_after_s(accepted.record))
+        return json_bytes(
+            self._estimates.told(accepted.record), status=202 if accepted.is_new else 200, headers=headers
+        )
 
     async def predict_start(self, request: web.Request) -> web.Response:
         """`POST /predict/start`: the original's call, in the original's envelope."""

@@ -14,7 +14,7 @@ async def sample(cache: Cache, queue: str) -> Never:
     """Ask the cache every few seconds; while it is away there is no value, since 0 or the last one would be a lie."""
     while True:
         try:
-            oldest_s = await cache.oldest_waiting_s()
+            oldest_s = await cache.line.oldest_waiting_s()
         except CacheUnavailable:
             with suppress(KeyError):  # there was none yet
                 metrics.OLDEST_WAITING.remove(queue)

@@ -1,7 +1,7 @@
 """Puts the worker together and runs it."""
 
 import sys
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from functools import partial
 
 import structlog
@@ -20,6 +20,7 @@ from gpt_worker.completion import Completion
 from gpt_worker.consumer import Consumer
 from gpt_worker.in_hand import InHand
 from gpt_worker.keep_trying import keep_trying
+from gpt_worker.pace import Pace
 from gpt_worker.processing import Processing
 from gpt_worker.saving import Saving
 from gpt_worker.settings import WorkerSettings
@@ -34,7 +35,7 @@ async def serve(settings: WorkerSettings) -> None:
     The process ends with 1 if an answer could be kept nowhere.
     """
     stop, upkeep = Stop(), Upkeep()
-    in_hand = InHand()
+    in_hand, pace = InHand(), Pace(settings.prefetch)
     async with (
         aclosing(Broker(settings, "gpt-worker")) as broker,
         aclosing(Cache(settings)) as cache,
@@ -45,7 +46,7 @@ async def serve(settings: WorkerSettings) -> None:
         cancelling = Cancelling(cache)
         processing = Processing(settings, in_hand, cancelling, cache, store, completion)
         settlement = Settlement(settings, broker, cache, saving)
-        consumer = Consumer(settings.prefetch, processing, settlement, in_hand)
+        consumer = Consumer(settings.prefetch, processing, settlement, in_hand, pace)
         readiness = Readiness(
             stop.asked, needed={"broker": broker.check_consuming, "cache": cache.ping, "store": store.ping}
         )
@@ -61,10 +62,15 @@ async def serve(settings: WorkerSettings) -> None:
                 lag=loop_lag.sample,
             ),
         ):
-            async with background(_begin(settings, broker, cache, store, consumer)), upkeep.of(watch=broker.watch):
+            async with (
+                background(_begin(settings, broker, cache, store, consumer)),
+                upkeep.of(watch=broker.watch, pace=partial(pace.keep_telling, cache.line, in_hand.worker)),
+            ):
                 await stop.asked.wait()
             log.info("stopping")
             await broker.stop_consuming()
+            with suppress(CacheUnavailable):
+                await cache.line.leave(in_hand.worker)
             await consumer.finish(settings.drain_s, stop.at_once)
             saving.end()
             await consumer.give_back()

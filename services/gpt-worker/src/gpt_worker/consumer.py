@@ -8,6 +8,7 @@ from common import metrics
 from common.broker import Delivery
 from common.messages import request_id_of
 from gpt_worker.in_hand import InHand
+from gpt_worker.pace import Pace, Slot
 from gpt_worker.processing import Processing
 from gpt_worker.settlement import Settlement
 from gpt_worker.turnstile import Turnstile
@@ -27,12 +28,15 @@ class Consumer:
     delivers others while the calls for the first ones still run; for that case there are the slots.
     """
 
-    def __init__(self, slots: int, processing: Processing, settlement: Settlement, in_hand: InHand) -> None:
+    def __init__(
+        self, slots: int, processing: Processing, settlement: Settlement, in_hand: InHand, pace: Pace
+    ) -> None:
         self._slots = asyncio.Semaphore(slots)
         self._turnstile = Turnstile(BEGUN_IN_A_TURN)
         self._processing = processing
         self._settlement = settlement
         self._in_hand = in_hand
+        self._pace = pace
         self._tasks: set[asyncio.Task[None]] = set()
         self._settling: set[asyncio.Task[None]] = set()
         metrics.SLOTS.set(slots)
@@ -87,7 +91,12 @@ class Consumer:
             await delivery.give_back()
 
     async def _work_on(self, delivery: Delivery) -> None:
+        with self._pace.slot() as slot:
+            await self._settled(delivery, slot)
+
+    async def _settled(self, delivery: Delivery, slot: Slot) -> None:
         result = await self._processing.process(delivery)
+        slot.was_attempted = result.was_attempted
         # What is known must not be interrupted any more: an answer is paid for.
         task = asyncio.current_task()
         if task is not None:

@@ -1,6 +1,7 @@
 """Puts the result-reader together and runs it."""
 
 from contextlib import aclosing
+from functools import partial
 
 import structlog
 from aiohttp import web
@@ -8,6 +9,7 @@ from aiohttp import web
 from common import loop_lag, openapi
 from common.auth import Clients, warn_if_unsafe
 from common.cache import Cache
+from common.estimates import Estimates
 from common.ids import JobIds
 from common.lifecycle import Stop
 from common.lookup import Lookup
@@ -36,14 +38,14 @@ async def serve(settings: ReaderSettings) -> None:
     warn_if_unsafe(settings)
     ids = JobIds([key.get_secret_value() for key in settings.job_id_keys])
     async with aclosing(Cache(settings)) as cache, aclosing(Store(settings)) as store:
-        waiting = Waiting(cache)
+        waiting, estimates = Waiting(cache), Estimates()
         clients = Clients(settings.api_keys, settings.predict_client)
         lookup = Lookup(settings, ids, cache, store)
         readiness = Readiness(stop.asked, useful={"cache": cache.ping, "store": store.ping})
         admin = admin_application(readiness, {"subscription": waiting.is_well, "tasks": upkeep.is_well})
         following = Following(cache, waiting)
-        streams = Streams(clients, lookup, following)
-        routes = Handlers(clients, lookup, waiting).routes() + PredictQuery(clients, lookup).routes()
+        streams = Streams(clients, lookup, following, estimates)
+        routes = Handlers(clients, lookup, waiting, estimates).routes() + PredictQuery(clients, lookup).routes()
         routes += [*streams.routes(), openapi.served(document())]
         public = application(routes, settings.request_log_one_in)
         cors.allow(public, settings.cors_origins)
@@ -57,6 +59,7 @@ async def serve(settings: ReaderSettings) -> None:
             upkeep.of(
                 announcements=waiting.listen,
                 pieces=following.listen,
+                line=partial(estimates.watch, cache.line),
                 readiness=readiness.sample,
                 lag=loop_lag.sample,
             ),

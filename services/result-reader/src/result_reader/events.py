@@ -90,5 +90,4 @@ def _status(status: Status, attempt: int, more: dict[str, Any] | None = None) ->
 
 def _queue(record: Record) -> dict[str, Any]:
     """The place in line, where it is known."""
-    queue = getattr(record, "queue", None)
-    return {} if queue is None else {"queue": queue.model_dump()}
+    return {} if record.queue is None else {"queue": record.queue.model_dump()}

@@ -9,15 +9,14 @@ from aiohttp import web
 
 from common.auth import Clients
 from common.errors import InvalidRequest, ServiceError
+from common.estimates import Estimates
 from common.jobs import EncodedRecord
 from common.lookup import Lookup
-from common.web import REQUEST_ID, RETRY_AFTER_S, json_bytes
+from common.web import REQUEST_ID, json_bytes
 from result_reader.waiting import Waiting
 
 MAX_WAIT_S = 25
 MAX_IDS = 50
-
-_RETRY_AFTER = str(RETRY_AFTER_S)
 
 #: As JSON writes a number that is not negative; float() alone would also take "nan", "1_0" and "١".
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?")
@@ -26,10 +25,11 @@ _NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 class Handlers:
     """One method a route."""
 
-    def __init__(self, clients: Clients, lookup: Lookup, waiting: Waiting) -> None:
+    def __init__(self, clients: Clients, lookup: Lookup, waiting: Waiting, estimates: Estimates) -> None:
         self._clients = clients
         self._lookup = lookup
         self._waiting = waiting
+        self._estimates = estimates
 
     def routes(self) -> list[web.RouteDef]:
         """The paths that an ingress sends here, except the original's."""
@@ -41,8 +41,8 @@ class Handlers:
         job_id = request.match_info["id"]
         wait_s = seconds_to_wait(request) if request.query_string else 0
         if not wait_s:
-            return _conditional(request, await self._lookup.find(job_id, client))
-        return _conditional(
+            return self._conditional(request, await self._lookup.find(job_id, client))
+        return self._conditional(
             request, await self._waiting.until_terminal(job_id, wait_s, lambda: self._lookup.find(job_id, client))
         )
 
@@ -57,7 +57,20 @@ class Handlers:
             found = await self._lookup.find(job_id, client)
         except ServiceError as error:
             return orjson.dumps({"id": job_id, "error": error.body(request_id).model_dump()})
-        return found.body
+        return self._estimates.told(found)
+
+    def _conditional(self, request: web.Request, found: EncodedRecord) -> web.Response:
+        """200 with the record, or 304 if the client has the same one already."""
+        body = self._estimates.told(found)
+        etag = hashlib.blake2b(body, digest_size=12).hexdigest()
+        headers = {"ETag": f'"{etag}"', "Cache-Control": "private, no-cache"}
+        if not found.is_terminal:
+            headers["Retry-After"] = str(self._estimates.retry_after_s(found))
+        if "If-None-Match" in request.headers:
+            known = request.if_none_match or ()
+            if any(tag.value in (etag, "*") for tag in known):
+                return web.Response(status=304, headers=headers)
+        return json_bytes(body, headers=headers)
 
 
 def seconds_to_wait(request: web.Request) -> float:
@@ -73,16 +86,3 @@ def _ids(request: web.Request) -> list[str]:
     if not 1 <= len(ids) <= MAX_IDS:
         raise InvalidRequest(f"must be 1 to {MAX_IDS} job ids, separated by commas", "ids")
     return ids
-
-
-def _conditional(request: web.Request, found: EncodedRecord) -> web.Response:
-    """200 with the record, or 304 if the client has the same one already."""
-    etag = hashlib.blake2b(found.body, digest_size=12).hexdigest()
-    headers = {"ETag": f'"{etag}"', "Cache-Control": "private, no-cache"}
-    if not found.is_terminal:
-        headers["Retry-After"] = _RETRY_AFTER
-    if "If-None-Match" in request.headers:
-        known = request.if_none_match or ()
-        if any(tag.value in (etag, "*") for tag in known):
-            return web.Response(status=304, headers=headers)
-    return json_bytes(found.body, headers=headers)

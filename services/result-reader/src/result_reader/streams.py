@@ -4,11 +4,14 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from dataclasses import replace
 
 from aiohttp import web
 
 from common.auth import Clients
 from common.errors import InvalidRequest, ServiceError
+from common.estimates import Estimates
+from common.jobs import EncodedRecord
 from common.lookup import Lookup
 from common.web import REQUEST_ID, json_bytes
 from result_reader.events import Event
@@ -33,10 +36,11 @@ _HEADERS = {
 class Streams:
     """One method a route."""
 
-    def __init__(self, clients: Clients, lookup: Lookup, following: Following) -> None:
+    def __init__(self, clients: Clients, lookup: Lookup, following: Following, estimates: Estimates) -> None:
         self._clients = clients
         self._lookup = lookup
         self._following = following
+        self._estimates = estimates
 
     def routes(self) -> list[web.RouteDef]:
         return [web.get("/v1/results/{id}/stream", self.stream), web.get("/v1/results/{id}/events", self.events)]
@@ -77,7 +81,12 @@ class Streams:
         client = self._clients.of(request.headers.get("Authorization"))
         job_id = request.match_info["id"]
         after, param = _after(request)
-        return self._following.events(job_id, after, param, lambda: self._lookup.find(job_id, client), silence_s)
+
+        async def look() -> EncodedRecord:
+            found = await self._lookup.find(job_id, client)
+            return replace(found, body=self._estimates.told(found))
+
+        return self._following.events(job_id, after, param, look, silence_s)
 
 
 def _after(request: web.Request) -> tuple[int, str]:

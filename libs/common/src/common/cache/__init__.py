@@ -3,6 +3,7 @@
 from common.cache.cancels import Answer, Cancelled
 from common.cache.keys_used import KeyHold, KeysUsed, Use, Used
 from common.cache.leases import WORKER_TTL_S, Claim, Lease, Taken
+from common.cache.line import Line, LineSample
 from common.cache.records import Cache
 from common.cache.texts import Piece
 
@@ -15,6 +16,8 @@ __all__ = [
     "KeyHold",
     "KeysUsed",
     "Lease",
+    "Line",
+    "LineSample",
     "Piece",
     "Taken",
     "Use",

@@ -14,6 +14,9 @@ class Keys:
         self.cancelled = f"{prefix}cancelled"
         self.texts = f"{prefix}text:"
         self.once = f"{prefix}once:"
+        self.places = f"{prefix}places"
+        self.fleet = f"{prefix}fleet"
+        self.pace = f"{prefix}pace"
 
     def job(self, job_id: str) -> str:
         return self.jobs + job_id

@@ -2,14 +2,14 @@
 
 Under the prefix:
 - `job:<id>`: a hash with the `record`'s JSON, its `rank` (how far the job has come), and while the job is
-  not terminal the lease (`owner`, the worker, and `token`, its delivery), the number of `attempts` started, and
-  a copy of the `message` if the gateway published it. A terminal rank without a record: the job was withdrawn,
-  or `deleted`; `cancel` and `deleted` are those of cancels.py;
+  not terminal the lease (`owner`, the worker, and `token`, its delivery), the number of `attempts` started, and,
+  if the gateway published it, a copy of the `message` and its `place` in line. A terminal rank without a record:
+  the job was withdrawn, or `deleted`; `cancel` and `deleted` are those of cancels.py;
 - `worker:<name>`: there as long as the worker lives; a lease counts only while its owner's key is there;
 - `waiting`, `running`: the ids of jobs whose message can be recovered, by when they are due or were taken;
   `horizon`: when the job was due that was taken last;
 - `text:<id>:<attempt>` and the channel `text:<id>`: see texts.py;
-- `once:<hash>`: an idempotency key that was used: keys_used.py;
+- `once:<hash>`: keys_used.py; `places`, `fleet`, `pace`: line.py;
 - channel `finished`: the id of each job that became terminal; channel `cancelled`: cancels.py.
 """
 
@@ -28,6 +28,7 @@ from common.cache.connecting import LOST, CutOff
 from common.cache.keys import Keys
 from common.cache.keys_used import KeyHold, KeysUsed
 from common.cache.leases import WORKER_TTL_S, Claim, Lease, Taken, milliseconds
+from common.cache.line import Line
 from common.cache.pieces import Pieces
 from common.cache.plain_commands import PlainCommands
 from common.cache.shared_connection import SharedConnection
@@ -40,6 +41,7 @@ TERMINAL_RANK = 2
 RANK = {Status.QUEUED: 0, Status.IN_PROGRESS: 1} | dict.fromkeys(TERMINAL, TERMINAL_RANK)
 
 _TERMINAL = str(TERMINAL_RANK).encode()
+_QUEUED = str(RANK[Status.QUEUED]).encode()
 _RUNS = str(RANK[Status.IN_PROGRESS]).encode()
 _LIVES = b"1"
 _RUN_ID = re.compile(rb"run_id:(\w+)")
@@ -56,6 +58,8 @@ class Cache:
         self._keys = Keys(settings.redis_prefix)
         #: Which idempotency keys were used, and for which jobs.
         self.keys_used = KeysUsed(self._commands, self._keys)
+        #: How long the line of waiting jobs is, and how fast it moves.
+        self.line = Line(self._commands, self._keys)
         self._announcements = Announcements(url, self._keys.finished, timeout_s, breaker, self._cut_off)
         self.texts = Texts(self._commands, self._keys)
         self.pieces = Pieces(url, self._keys.texts, timeout_s, self._cut_off)
@@ -70,13 +74,16 @@ class Cache:
 
         Raises ServiceError `job_not_found` if the job was withdrawn, JobDeleted if it was deleted.
         """
-        body, rank = await self._commands.call(b"HMGET", self._keys.job(job_id), b"record", b"rank")
+        body, rank, place = await self._commands.call(b"HMGET", self._keys.job(job_id), b"record", b"rank", b"place")
         is_terminal = rank == _TERMINAL
         if body is None and is_terminal:
             if await self._commands.call(b"HEXISTS", self._keys.job(job_id), b"deleted"):
                 raise JobDeleted
             raise ServiceError(ErrorCode.JOB_NOT_FOUND)
-        return None if body is None else EncodedRecord(body, is_terminal, rank == _RUNS)
+        if body is None:
+            return None
+        waits_at = int(place) if place is not None and rank == _QUEUED else None
+        return EncodedRecord(body, is_terminal, rank == _RUNS, waits_at)
 
     async def advance(self, record: Record, ttl_s: float, *, over_nothing: bool = False) -> bool:
         """Write the record if that is a step forward, and say whether it was; a terminal one is announced.
@@ -84,10 +91,13 @@ class Cache:
         A queued record is written only where there is none, and so is every other one with `over_nothing`: for
         copies of what was read elsewhere, and may be out of date. The record lives for `ttl_s` seconds.
         """
-        return await self._write(record, ttl_s, over_nothing=over_nothing)
+        return bool(await self._write(record, ttl_s, over_nothing=over_nothing))
 
-    async def mark(self, queued: Record, ttl_s: float, message: bytes) -> bool:
-        """Write the record of a job that is about to be published, with a copy of its message to recover it by."""
+    async def mark(self, queued: Record, ttl_s: float, message: bytes) -> int:
+        """Write the record of a job that is about to be published, with a copy of its message to recover it by.
+
+        The answer is the job's place in line; 0 if there was a record.
+        """
         return await self._write(queued, ttl_s, message=message)
 
     async def withdraw(self, job_id: str, ttl_s: float, hold: KeyHold | None = None) -> bool:
@@ -112,11 +122,6 @@ class Cache:
             *(names.jobs, names.workers, _now(), milliseconds(grace_s), int(queue_is_empty), most),
         )
         return found
-
-    async def oldest_waiting_s(self) -> float:
-        """How long the job that is due for longest has waited for a worker, of those that can be recovered."""
-        first: list[bytes] = await self._commands.call(b"ZRANGE", self._keys.waiting, 0, 0, b"WITHSCORES")
-        return max(0.0, (_now() - float(first[1])) / 1000) if first else 0.0
 
     async def start_over(self, known: bytes, queued: Record, ttl_s: float) -> bool:
         """Write the queued record over nothing or over exactly the `known` one, and say whether it was.
@@ -206,16 +211,16 @@ class Cache:
             await announcements.aclose()
         await self._commands.aclose()
 
-    async def _write(self, record: Record, ttl_s: float, *, over_nothing: bool = False, message: bytes = b"") -> bool:
+    async def _write(self, record: Record, ttl_s: float, *, over_nothing: bool = False, message: bytes = b"") -> int:
         names = self._keys
-        written = await scripts.ADVANCE.run(
+        written: int = await scripts.ADVANCE.run(
             self._commands,
-            [names.job(record.id), names.waiting, names.running, names.text(record.id, record.attempt)],
+            [names.job(record.id), names.waiting, names.running, names.text(record.id, record.attempt), names.places],
             *(RANK[record.status], record.encode(), milliseconds(ttl_s)),
             *(names.finished, record.id, int(over_nothing), message, _now()),
             *(names.texts + record.id, encode_piece(record.attempt, 0, "")),
         )
-        return bool(written)
+        return written
 
 
 def _now() -> int:

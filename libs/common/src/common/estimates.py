@@ -1,0 +1,97 @@
+"""Where a waiting job stands in line, and about when it begins: from one sample a second, without asking again."""
+
+import asyncio
+import math
+import time
+from collections.abc import Callable
+from typing import Never
+
+import structlog
+
+from common import metrics
+from common.cache import Line, LineSample
+from common.errors import CacheUnavailable, QueueFull
+from common.jobs import EncodedRecord, QueuePlace
+
+log = structlog.get_logger()
+
+INTERVAL_S = 1.0
+#: Seconds after which a sample says nothing any more.
+MAX_AGE_S = 5
+#: Seconds after which it may be worth to ask again, unless more is known.
+RETRY_AFTER_S = 2
+MAX_RETRY_AFTER_S = 30
+#: The longest that a submission is told to wait before it would fit.
+MAX_REFUSAL_S = 3600
+
+
+class Estimates:
+    """What one service knows of the line."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._sample: LineSample | None = None
+        self._sampled_at = -math.inf
+        self._last_place = 0
+
+    async def watch(self, line: Line) -> Never:
+        """Sample the line for ever."""
+        while True:
+            try:
+                self.know(await line.sample())
+            except CacheUnavailable:
+                log.debug("line_not_sampled")
+            metrics.ESTIMATED_WAIT.set(_or_nan(self._of_the_next()))
+            await asyncio.sleep(INTERVAL_S)
+
+    def know(self, sample: LineSample) -> None:
+        """Go by this sample from now on."""
+        self._sample, self._sampled_at = sample, self._clock()
+        self._last_place = sample.last_place
+
+    def joined(self, place: int) -> None:
+        """Note that a job has joined the line since."""
+        self._last_place = max(self._last_place, place)
+
+    def of(self, place: int) -> QueuePlace | None:
+        """Where the job with this place stands; None while nothing is known of the line."""
+        if self._sample is None or self._clock() - self._sampled_at > MAX_AGE_S:
+            return None
+        position = max(1, self._sample.waiting - self._sample.last_place + place)
+        return QueuePlace(position=position, estimated_start_s=_starts_in_s(self._sample, position))
+
+    def told(self, record: EncodedRecord) -> bytes:
+        """The record's JSON, of a job that waits with its place in line."""
+        found = None if record.place is None else self.of(record.place)
+        if found is None:
+            return record.body
+        return b'%s,"queue":%s}' % (record.body[:-1], found.model_dump_json().encode())
+
+    def retry_after_s(self, record: EncodedRecord) -> int:
+        """In how many seconds to ask for a job again that is not terminal: about twice until it begins."""
+        found = None if record.place is None else self.of(record.place)
+        if found is None or found.estimated_start_s is None:
+            return RETRY_AFTER_S
+        return max(1, min(math.ceil(found.estimated_start_s / 2), MAX_RETRY_AFTER_S))
+
+    def refuse_beyond(self, deadline_s: float) -> None:
+        """Raise QueueFull if a job that is submitted now would begin after so many seconds."""
+        starts_in_s = self._of_the_next()
+        if starts_in_s is not None and starts_in_s > deadline_s:
+            raise QueueFull(max(1, min(math.ceil(starts_in_s - deadline_s), MAX_REFUSAL_S)))
+
+    def _of_the_next(self) -> float | None:
+        found = self.of(self._last_place + 1)
+        return None if found is None else found.estimated_start_s
+
+
+def _starts_in_s(sample: LineSample, position: int) -> float | None:
+    """The free slots take the first ones at once; after that one begins whenever one ends."""
+    beyond = position - max(0, sample.slots - sample.running)
+    if beyond <= 0:
+        return 0.0
+    return round(beyond / sample.rate, 1) if sample.rate else None
+
+
+def _or_nan(seconds: float | None) -> float:
+    return math.nan if seconds is None else seconds
