@@ -37,6 +37,7 @@ def settings_of_the_services() -> dict[str, dict[str, Any]]:
 def test_the_schema_has_the_settings_of_the_services_with_their_bounds() -> None:
     expected = settings_of_the_services()
     expected["MAX_QUEUE_DEPTH"]["type"] = ["integer", "null"]
+    expected["CORS_ORIGINS"]["type"] = "string"  # separated by commas
     assert SCHEMA["definitions"]["settings"]["properties"] == expected
 
 
