@@ -2,14 +2,14 @@
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 import pytest
 
-from gpt_jobs import ApiError, Delta
+from gpt_jobs import ApiError, Delta, Event
 from gpt_jobs.sync import GptJobs
-from tests.client_library.unruly import JOB, Unruly, answer, error, hang_up, record, sent
+from tests.client_library.unruly import JOB, Unruly, answer, error, hang_up, record, sent, silence
 
 A = 10_000_000
 T = TypeVar("T")
@@ -60,6 +60,20 @@ async def test_a_stream_that_is_left(unruly: Unruly) -> None:
         return jobs.result(JOB).status
 
     assert await without_a_loop(work, unruly) == "queued"
+
+
+async def test_a_stream_that_is_left_behind(unruly: Unruly) -> None:
+    unruly.will(sent(*DELTAS, then=silence))
+
+    events = await without_a_loop(lambda jobs: _begun(jobs.stream(JOB)), unruly)
+
+    with pytest.raises(RuntimeError, match="with GptJobs"):
+        next(events)
+
+
+def _begun(events: Iterator[Event]) -> Iterator[Event]:
+    next(events)
+    return events
 
 
 async def test_an_error_arrives_where_it_was_called(unruly: Unruly) -> None:

@@ -44,7 +44,8 @@ class GptJobs:
 
     def __exit__(self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None) -> None:
         loop, self._loop = self._running, None
-        asyncio.run_coroutine_threadsafe(self._client.__aexit__(None, None, None), loop).result()
+        for work in (loop.shutdown_asyncgens(), self._client.__aexit__(None, None, None)):
+            asyncio.run_coroutine_threadsafe(work, loop).result()
         loop.call_soon_threadsafe(loop.stop)
         self._thread.join()
         loop.close()
@@ -68,7 +69,8 @@ class GptJobs:
             while (event := self._call(_next(events))) is not None:
                 yield event
         finally:
-            self._call(_close(events))
+            if self._loop is not None:  # left behind, it is closed with the client
+                self._call(_close(events))
 
     def cancel(self, job: Job | str) -> Job:
         """As `gpt_jobs.GptJobs.cancel`."""
