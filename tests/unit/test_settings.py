@@ -109,6 +109,11 @@ def test_all_missing_variables_are_named_in_one_line(complaint: Complaint) -> No
         (GatewaySettings, "API_KEYS", f"a b:{SECRET}", ""),
         (GatewaySettings, "API_KEYS", f"alice:{SECRET},bob:{SECRET}", "the same key stands there twice"),
         (GatewaySettings, "PREDICT_CLIENT", "a b", ""),
+        (GatewaySettings, "PLAYGROUND_RESULTS_URL", "results.example.com", ""),
+        (GatewaySettings, "PLAYGROUND_RESULTS_URL", "https://example.com/results", ""),
+        (GatewaySettings, "PLAYGROUND_RESULTS_URL", "https://example.com; script-src *", ""),
+        (ReaderSettings, "CORS_ORIGINS", "*", ""),
+        (ReaderSettings, "CORS_ORIGINS", "https://example.com, null", ""),
         (ReaderSettings, "FOREIGN_IDS", SECRET, ""),
     ],
 )
