@@ -11,18 +11,18 @@ from typing import Any
 
 import structlog
 
-from common import messages, metrics
+from common import metrics
 from common.broker import Delivery
 from common.cache import Cache, Claim, Lease, Taken
 from common.errors import ErrorCode, JobDeleted, ServiceError, StoreUnavailable
 from common.jobs import Record, Status
 from common.store import Store
-from gpt_worker import retries
 from gpt_worker.answering import Answering
 from gpt_worker.beginning import Beginning
 from gpt_worker.cancelling import Cancelling, Unwanted, Wish
 from gpt_worker.completion import Completion
 from gpt_worker.conversation import Conversation, turn_of
+from gpt_worker.endings import Endings
 from gpt_worker.failures import UpstreamFailure
 from gpt_worker.in_hand import InHand
 from gpt_worker.keep_trying import keep_trying
@@ -46,6 +46,7 @@ class Processing:
         completion: Completion,
     ) -> None:
         self._settings = settings
+        self._endings = Endings(settings)
         self._in_hand = in_hand
         self._cancelling = cancelling
         self._cache = cache
@@ -74,7 +75,7 @@ class Processing:
             result = Result(Outcome.DELETED, job.id)
         except Exception:
             log.exception("attempt_broke")
-            result = self._gave_up(Outcome.BROKEN, job.record, ErrorCode.INTERNAL)
+            result = self._endings.gave_up(Outcome.BROKEN, job.record, ErrorCode.INTERNAL)
         task = asyncio.current_task()
         was_attempted = task in self.attempting
         self.attempting.discard(task)
@@ -88,7 +89,7 @@ class Processing:
         try:
             known = await self._known_to_store(job, taken.record, redelivered=redelivered)
         except StoreUnavailable:
-            return self._again(Outcome.POSTPONED, job.record, job.attempts_before)
+            return self._endings.again(Outcome.POSTPONED, job.record, job.attempts_before)
         if known is not None and known.is_terminal:
             return Result(Outcome.ALREADY_FINISHED, job.id, known)
         if known is not None and known.attempt >= taken.attempt:
@@ -96,10 +97,10 @@ class Processing:
             taken = await self._take(job, lease, known.attempt)
         record = _begun_with(job.record, taken.record, known)
         if time.time() >= record.deadline_at:
-            return self._gave_up(Outcome.DEADLINE_EXCEEDED, record, ErrorCode.DEADLINE_EXCEEDED)
+            return self._endings.gave_up(Outcome.DEADLINE_EXCEEDED, record, ErrorCode.DEADLINE_EXCEEDED)
         if taken.attempt > self._settings.max_attempts:
             record = record.model_copy(update={"attempt": taken.attempt - 1})
-            return self._gave_up(Outcome.EXHAUSTED, record, ErrorCode.ATTEMPTS_EXHAUSTED)
+            return self._endings.gave_up(Outcome.EXHAUSTED, record, ErrorCode.ATTEMPTS_EXHAUSTED)
         return await self._attempt_in_conversation(job, record, taken.attempt, lease, wish)
 
     async def _known_to_store(self, job: Job, seen: Record | None, *, redelivered: bool) -> Record | None:
@@ -133,11 +134,11 @@ class Processing:
             return Result(Outcome.DELETED, job.id)
         if taken.claim is Claim.CANCELLED:
             text = await keep_trying(lambda: self._cache.texts.read(job.id, taken.attempt))
-            return self._cancelled(_tried_before(job.record, taken), text or None)
+            return self._endings.cancelled(_tried_before(job.record, taken), text or None)
         # Another delivery of the job is being worked on; long after its deadline, nothing is any more.
         if time.time() >= job.record.expires_at:
-            return self._gave_up(Outcome.DEADLINE_EXCEEDED, job.record, ErrorCode.DEADLINE_EXCEEDED)
-        return self._again(Outcome.LEASED, job.record, job.attempts_before)
+            return self._endings.gave_up(Outcome.DEADLINE_EXCEEDED, job.record, ErrorCode.DEADLINE_EXCEEDED)
+        return self._endings.again(Outcome.LEASED, job.record, job.attempts_before)
 
     async def _attempt_in_conversation(
         self, job: Job, record: Record, attempt: int, lease: Lease, wish: Wish
@@ -146,9 +147,9 @@ class Processing:
         try:
             prompt = await self._conversation.prompt_of(job)
         except StoreUnavailable:
-            return self._again(Outcome.POSTPONED, job.record, job.attempts_before)
+            return self._endings.again(Outcome.POSTPONED, job.record, job.attempts_before)
         except ServiceError as error:
-            return self._gave_up(Outcome.FAILED, record, error.code)
+            return self._endings.gave_up(Outcome.FAILED, record, error.code)
         return await self._attempt(replace(job, prompt=prompt), record, attempt, lease, wish)
 
     async def _attempt(self, job: Job, record: Record, attempt: int, lease: Lease, wish: Wish) -> Result:
@@ -162,7 +163,7 @@ class Processing:
             self._in_hand.started(lease, started)
             now = time.time()
             if now >= started.deadline_at:
-                return self._gave_up(Outcome.DEADLINE_EXCEEDED, started, ErrorCode.DEADLINE_EXCEEDED)
+                return self._endings.gave_up(Outcome.DEADLINE_EXCEEDED, started, ErrorCode.DEADLINE_EXCEEDED)
             metrics.ATTEMPTS.inc()
             if attempt == 1:
                 metrics.QUEUE_SECONDS.observe(now - job.begun_at)
@@ -177,7 +178,7 @@ class Processing:
                 return await self._unwanted(job, started, lease, unwanted.text_so_far)
             except UpstreamFailure as failure:
                 log.warning("attempt_failed", attempt=attempt, code=failure.code, failure=failure.failure)
-                failed = self._failed(started, failure)
+                failed = self._endings.failed(started, failure)
                 is_last = failed.outcome is not Outcome.TRANSIENT
                 return failed if is_last or not wish.is_to_end else await self._unwanted(job, started, lease)
         completed = started.completed(answer.text, answer.model, answer.usage, self._settings.result_store_ttl_s)
@@ -189,7 +190,7 @@ class Processing:
         if taken.claim in (Claim.CANCELLED, Claim.DELETED):
             return await self._not_taken(job, taken)
         # The next delivery asks the store, and will find it so.
-        return self._again(Outcome.POSTPONED, record, attempt)
+        return self._endings.again(Outcome.POSTPONED, record, attempt)
 
     async def _unwanted(self, job: Job, started: Record, lease: Lease, text_so_far: str | None = None) -> Result:
         """The end of an attempt whose answer nobody wants any more: cancelled, unless the job was deleted."""
@@ -199,43 +200,7 @@ class Processing:
             return Result(Outcome.DELETED, job.id, started)
         if taken.claim in (Claim.FINISHED, Claim.WITHDRAWN):
             return await self._not_taken(job, taken)
-        return self._cancelled(started, text_so_far)
-
-    def _cancelled(self, record: Record, text_so_far: str | None) -> Result:
-        cancelled = record.cancelled(text_so_far, self._settings.result_store_ttl_s)
-        return Result(Outcome.CANCELLED, record.id, cancelled)
-
-    def _failed(self, record: Record, failure: UpstreamFailure) -> Result:
-        """What a failed attempt leads to: the end, or another attempt if that can still be in time."""
-        if not failure.is_transient:
-            return self._gave_up(Outcome.FAILED, record, failure.code)
-        now = time.time()
-        if now >= record.deadline_at:
-            return self._gave_up(Outcome.DEADLINE_EXCEEDED, record, ErrorCode.DEADLINE_EXCEEDED)
-        if record.attempt >= self._settings.max_attempts:
-            return self._gave_up(Outcome.EXHAUSTED, record, failure.code)
-        delay_s = retries.delay_s(
-            record.attempt,
-            failure.asked_delay_s,
-            self._settings.retry_delay_s,
-            self._settings.retry_max_delay_s,
-        )
-        if now + delay_s >= record.deadline_at:
-            # The deadline has not passed yet; what there is to tell is why this attempt was the last.
-            return self._gave_up(Outcome.FAILED, record, failure.code)
-        result = self._again(Outcome.TRANSIENT, record, record.attempt)
-        # As text: the driver sends floats in 32 bits, which is a minute off for times of our days.
-        headers = {**result.headers, messages.NOT_BEFORE_HEADER: f"{now + delay_s:.3f}"}
-        return replace(result, headers=headers, delay_s=delay_s)
-
-    def _gave_up(self, outcome: Outcome, record: Record, code: ErrorCode) -> Result:
-        error = ServiceError(code)
-        failed = record.failed(error.body(), self._settings.result_store_ttl_s)
-        return Result(outcome, record.id, failed, messages.dead_letter_headers(code, error.message, record.attempt))
-
-    def _again(self, outcome: Outcome, record: Record, attempts: int) -> Result:
-        headers = {messages.ATTEMPT_HEADER: attempts, messages.DEADLINE_HEADER: record.deadline_at}
-        return Result(outcome, record.id, headers=headers, delay_s=self._settings.retry_delay_s)
+        return self._endings.cancelled(started, text_so_far)
 
 
 def _begun_with(record: Record, *seen: Record | None) -> Record:
