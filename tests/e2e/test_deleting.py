@@ -97,6 +97,24 @@ async def test_of_a_running_one_the_call_is_closed_and_nothing_is_saved(
     assert set(await document_of(deployment.place, record["id"])) == {"_id", "deleted", "delete_at"}
 
 
+async def test_a_stream_of_it_ends_and_cannot_be_gone_on_with(
+    client: Client, deployment: Deployment, stub: ModelStub, http: ClientSession
+) -> None:
+    worker = deployment.worker()
+    stub.respond = replies.text(" ".join([SECRET] * 500), pause=0.05)
+    record = await client.submit(msg="x")
+    url = client.reader_url.with_path(f"/v1/results/{record['id']}/stream")
+    async with http.get(url) as stream:
+        told = await stream.content.readuntil(b"event: delta")
+        assert (await client.delete(record["id"])).status == 204
+        told += await stream.content.read()
+    assert b"event: completed" not in told
+    assert b"event: cancelled" not in told
+    assert (await ask(http, "GET", url)).body["error"]["code"] == "job_deleted"
+    await eventually(lambda: _settled_as_deleted(http, worker))
+    assert SECRET not in await everything_in(deployment.place)
+
+
 async def test_at_whatever_moment_nothing_is_left(client: Client, deployment: Deployment, stub: ModelStub) -> None:
     for _ in range(2):
         deployment.worker(PREFETCH="4", RETRY_DELAY_S="0.05")

@@ -19,6 +19,8 @@ RANKS = {"queued": 0, "in_progress": 1, "completed": 2, "failed": 2, "cancelled"
 #: Where the upstream itself was away or its calls were cut off, a job may also end like this.
 OF_THE_UPSTREAM = frozenset({"upstream_unavailable", "upstream_rate_limited", "upstream_timeout"})
 ECHO = "You said: "
+#: Seconds by which a call may come to the upstream's notice after the word that it was broken off.
+GRACE_S = 1
 
 
 @dataclass(eq=False)
@@ -192,7 +194,7 @@ class Ledger:
         late = [
             Problem("uncancelled", str(self.jobs[prompt]))
             for prompt, calls in self.upstream.asked.items()
-            if prompt in self.jobs and any(asked.at > self.jobs[prompt].cancelled_at for asked in calls)
+            if prompt in self.jobs and any(asked.at > self.jobs[prompt].cancelled_at + GRACE_S for asked in calls)
         ]
         ghosts = [prompt for prompt, job in self.jobs.items() if job.is_refused and prompt in self.upstream.asked]
         return Verdict(

@@ -180,7 +180,7 @@ async def test_a_call_after_the_cancel_is_found(ledger: Ledger) -> None:
     job = accepted(ledger)
     cancel(ledger, job, "cancelled")
     await call(ledger, job.prompt, "a")
-    ledger.upstream.asked[job.prompt][0].at = job.cancelled_at + 1
+    ledger.upstream.asked[job.prompt][0].at = job.cancelled_at + 2
     assert found(ledger) == {"uncancelled"}
 
 
