@@ -13,7 +13,7 @@ if tonumber(job[1] or '-1') >= 2 then return {'ended', job[2]} end
 if job[4] and not job[3] then
   if job[2] ~= ARGV[1] then return {'changed', job[2]} end
   redis.call('HSET', KEYS[1], 'rank', 2, 'record', ARGV[2], 'cancel', 1)
-  redis.call('HDEL', KEYS[1], 'token', 'attempts', 'message')
+  redis.call('HDEL', KEYS[1], 'token', 'attempts', 'message', 'place')
   redis.call('PEXPIRE', KEYS[1], ARGV[3])
   redis.call('DEL', KEYS[4])
   redis.call('ZREM', KEYS[2], ARGV[6])
