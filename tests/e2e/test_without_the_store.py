@@ -173,3 +173,24 @@ async def _reads(client: Client, job_id: str, raw: bytes) -> bool:
     answer = await client.poll(job_id)
     assert answer.status in (200, 503), answer.body
     return answer.raw == raw
+
+
+async def test_that_a_job_was_cancelled_comes_to_the_store_later(
+    deployment: Deployment, stub: ModelStub, own_mongodb: Process, http: ClientSession
+) -> None:
+    client = Client(http, deployment.gateway(**SETTINGS), deployment.reader(**SETTINGS))
+    own_mongodb.stop()
+    record = await client.submit(msg="hello")
+    cancelled = await client.cancel(record["id"])
+    assert cancelled.body["status"] == "cancelled"
+    own_mongodb.start()
+    deployment.worker(**SETTINGS)
+    await eventually(lambda: _is_stored(deployment.place, record["id"], cancelled.raw), 20)
+
+    await _forget_everything(deployment.place)
+    assert (await client.poll(record["id"])).raw == cancelled.raw
+    assert stub.calls == []
+
+
+async def _is_stored(place: Place, job_id: str, record: bytes) -> bool:
+    return (await stored(place)).get(job_id) == record

@@ -5,12 +5,14 @@ import time
 
 import structlog
 
-from common import metrics
+from common import messages, metrics
+from common.broker import Broker
 from common.cache import Answer, Cache, Cancelled
-from common.errors import ErrorCode, ServiceError, StoreUnavailable
+from common.errors import BrokerUnavailable, ErrorCode, ServiceError, StoreUnavailable
 from common.ids import JobIds
 from common.jobs import DEADLINE_MARGIN_S, EncodedRecord, Record, Status
 from common.lookup import Lookup
+from common.messages import Message
 from common.store import Store
 from gateway.settings import GatewaySettings
 
@@ -20,6 +22,8 @@ log = structlog.get_logger()
 PATIENCE_S = 2.0
 #: Seconds between two looks: the first pause, and the longest; each is twice as long as the one before.
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.02, 0.2
+#: Seconds after which a worker tries to bring a record to the store that was away.
+KEEP_S = 2.0
 #: Seconds for which the store remembers that a job was deleted: as long as its message may lie among dead letters.
 REMEMBERED_S = 30 * 86_400
 
@@ -27,10 +31,13 @@ REMEMBERED_S = 30 * 86_400
 class Ending:
     """Who may end a job is settled in docs/adr/0021-who-may-end-a-job.md."""
 
-    def __init__(self, settings: GatewaySettings, ids: JobIds, lookup: Lookup, cache: Cache, store: Store) -> None:
+    def __init__(
+        self, settings: GatewaySettings, ids: JobIds, lookup: Lookup, broker: Broker, cache: Cache, store: Store
+    ) -> None:
         self._settings = settings
         self._ids = ids
         self._lookup = lookup
+        self._broker = broker
         self._cache = cache
         self._store = store
         metrics.finished(Status.CANCELLED, ErrorCode.CANCELLED)  # counted from 0
@@ -105,9 +112,13 @@ class Ending:
         return told
 
     async def _keep(self, cancelled: Record) -> None:
-        """Let the store know too. Should it not, the worker that the message comes to will tell it."""
+        """Let the store know too; while it is away the broker keeps the record for it, as it does for workers."""
         until = cancelled.created_at + self._settings.job_deadline_s + 2 * DEADLINE_MARGIN_S
         try:
             await self._store.save(cancelled, until)
         except StoreUnavailable:
-            log.warning("cancelled_job_not_in_store", job_id=cancelled.id)
+            try:
+                await self._broker.publish_later(messages.keeping(cancelled, Message(b"")), KEEP_S)
+            except BrokerUnavailable:
+                # The worker that the job's own message comes to will tell the store.
+                log.warning("cancelled_job_not_in_store", job_id=cancelled.id)

@@ -17,6 +17,4 @@ class GatewaySettings(LookupSettings, BrokerSettings, TimeoutSettings, Retention
     @property
     def longest_answer_s(self) -> float:
         """The longest that a request waits for servers: to mark, publish and withdraw a job, or to end one."""
-        return max(
-            self.broker_timeout_s + 2 * self.cache_timeout_s, 2 * (self.cache_timeout_s + self.store_timeout_s)
-        )
+        return self.broker_timeout_s + 2 * (self.cache_timeout_s + self.store_timeout_s)
