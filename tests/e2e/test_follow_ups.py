@@ -135,6 +135,23 @@ async def test_a_deleted_parent_is_refused_and_left_out(client: Client, stub: Mo
     assert [text for _, text in sent(stub)] == ["And?", "You said: And?", "And now?"]
 
 
+async def test_a_follow_up_that_is_repeated_is_answered_although_its_parent_is_gone(
+    client: Client, http: ClientSession
+) -> None:
+    first = await answered(client, "What is a fox?")
+    body = {"msg": "And a wolf?", "options": {"parent_id": first["id"]}}
+    job_id = (await client.post("/v1/jobs", body, "a-key")).body["id"]
+    second = await client.result(job_id)
+    await ask(http, "DELETE", client.gateway_url.with_path(f"/v1/jobs/{first['id']}"))
+
+    again = await client.post("/v1/jobs", body, "a-key")
+
+    assert (again.status, again.body) == (200, second)
+    # What was refused for its parent leaves its key free.
+    for options, status in (({"parent_id": first["id"]}, 400), ({}, 202)):
+        assert (await client.post("/v1/jobs", {"msg": "a", "options": options}, "other-key")).status == status
+
+
 async def test_a_conversation_outlives_its_results(
     deployment: Deployment, stub: ModelStub, http: ClientSession
 ) -> None:

@@ -17,7 +17,13 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "openapi.json"
 
 
 GATEWAY = ["/v1/jobs", "/v1/jobs/{id}/cancel", "/v1/jobs/{id}", "/predict/start"]
-READER = ["/v1/results", "/v1/results/{id}", "/predict/query"]
+READER = [
+    "/v1/results",
+    "/v1/results/{id}",
+    "/v1/results/{id}/stream",
+    "/v1/results/{id}/events",
+    "/predict/query",
+]
 
 #: A submission in the document's shape may be refused for what no schema says: that 30 February is no date.
 EXCLUDED = ("--exclude-checks", "positive_data_acceptance")

@@ -16,6 +16,7 @@ from common.messages import Message
 from common.prompts import JobRequest
 from common.templates import Templates
 from gateway.admission import Admission
+from gateway.parents import Parents
 from gateway.withdrawals import Withdrawals
 
 log = structlog.get_logger()
@@ -55,6 +56,7 @@ class Acceptance:
         self,
         ids: JobIds,
         templates: Templates,
+        parents: Parents,
         admission: Admission,
         estimates: Estimates,
         withdrawals: Withdrawals,
@@ -63,6 +65,7 @@ class Acceptance:
     ) -> None:
         self._ids = ids
         self._templates = templates
+        self._parents = parents
         self._admission = admission
         self._estimates = estimates
         self._withdrawals = withdrawals
@@ -74,10 +77,12 @@ class Acceptance:
     ) -> Accepted:
         """The new job, which from now on is never lost.
 
-        Raises InvalidRequest if the template or its inputs are wrong, QueueFull also if it could not begin in time,
-        and BrokerUnavailable if the broker did not confirm; then there is no job.
+        Raises InvalidRequest if the template or its inputs are wrong, what Parents.check raises, QueueFull also if
+        it could not begin in time, and BrokerUnavailable if the broker did not confirm; then there is no job.
         """
         prompt = request.prompt(self._templates)
+        if request.options.parent_id is not None:
+            await self._parents.check(request.options.parent_id, origin.client)
         now = begun.minted_at if begun else time.time()
         job_id = begun.job_id if begun else self._ids.mint(origin.client, now)
         record = Record.queued(job_id, now, now + deadline_s, request.metadata)

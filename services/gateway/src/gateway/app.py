@@ -49,14 +49,15 @@ async def serve(settings: GatewaySettings) -> None:
         withdrawals = Withdrawals(cache)
         templates = Templates.load()
         lookup = Lookup(settings, ids, cache, store)
-        acceptance = Acceptance(ids, templates, admission, estimates, withdrawals, cache, broker)
+        parents = Parents(lookup, store)
+        acceptance = Acceptance(ids, templates, parents, admission, estimates, withdrawals, cache, broker)
         once_only = OnceOnly(settings, ids, acceptance, cache.keys_used, lookup)
         readiness = Readiness(
             stop.asked, needed={"broker": broker.check}, useful={"cache": cache.ping, "store": store.ping}
         )
         admin = admin_application(readiness, {"tasks": upkeep.is_well})
         clients = Clients(settings.api_keys, settings.predict_client)
-        handlers = Handlers(settings, Parents(lookup, store), acceptance, once_only, estimates)
+        handlers = Handlers(settings, acceptance, once_only, estimates)
         ending = EndingRoutes(clients, Ending(settings, ids, lookup, broker, cache, store))
         described = openapi.served(document(templates, settings.job_deadline_s, settings.job_timeout_s))
         routes = [*handlers.routes(), *ending.routes(), described, *playground.routes(settings)]

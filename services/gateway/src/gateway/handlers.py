@@ -11,7 +11,6 @@ from common.estimates import Estimates
 from common.web import REQUEST_ID, error_response, json_body, json_bytes
 from gateway.acceptance import Acceptance, Accepted, Origin
 from gateway.once_only import REPLAYED_HEADER, OnceOnly, read_key
-from gateway.parents import Parents
 from gateway.schemas import Submission, read_predict_start, read_submission
 from gateway.settings import GatewaySettings
 
@@ -24,7 +23,6 @@ class Handlers:
     def __init__(
         self,
         settings: GatewaySettings,
-        parents: Parents,
         acceptance: Acceptance,
         once_only: OnceOnly,
         estimates: Estimates,
@@ -32,7 +30,6 @@ class Handlers:
         self._clients = Clients(settings.api_keys, settings.predict_client)
         self._max_deadline_s = settings.job_deadline_s
         self._max_timeout_s = settings.job_timeout_s
-        self._parents = parents
         self._acceptance = acceptance
         self._once_only = once_only
         self._estimates = estimates
@@ -75,8 +72,6 @@ class Handlers:
         return web.json_response(envelope, headers=_replayed(accepted))
 
     async def _accept(self, route: str, submission: Submission, client: str, request: web.Request) -> Accepted:
-        if submission.options.parent_id is not None:
-            await self._parents.check(submission.options.parent_id, client)
         deadline_s = submission.deadline_s or self._max_deadline_s
         traceparent = request.headers.get("traceparent", "")
         origin = Origin(client, request[REQUEST_ID], traceparent if _TRACEPARENT.fullmatch(traceparent) else None)

@@ -22,12 +22,6 @@ _COMMON_ERRORS = (
     ErrorCode.CACHE_UNAVAILABLE,
     ErrorCode.STORE_UNAVAILABLE,
 )
-_OF_A_PARENT = (
-    ErrorCode.PARENT_NOT_FOUND,
-    ErrorCode.PARENT_NOT_FINISHED,
-    ErrorCode.CACHE_UNAVAILABLE,
-    ErrorCode.STORE_UNAVAILABLE,
-)
 _OF_A_JOB = (
     ErrorCode.UNAUTHENTICATED,
     ErrorCode.JOB_NOT_FOUND,
@@ -92,7 +86,7 @@ def _submit() -> Schema:
         "responses": {
             "200": answer(again, reference("Record"), {**headers, **_REPLAYED}),
             "202": answer("The broker has confirmed the job.", reference("Record"), headers),
-            **errors(*_COMMON_ERRORS, *_OF_A_PARENT),
+            **errors(*_COMMON_ERRORS, ErrorCode.PARENT_NOT_FOUND, ErrorCode.PARENT_NOT_FINISHED),
         },
     }
 

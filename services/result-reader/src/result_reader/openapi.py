@@ -95,6 +95,7 @@ _ERRORS_OF_EVENTS = (
     ErrorCode.UNAUTHENTICATED,
     ErrorCode.JOB_NOT_FOUND,
     ErrorCode.JOB_EXPIRED,
+    ErrorCode.JOB_DELETED,
     ErrorCode.STORE_UNAVAILABLE,
     ErrorCode.CACHE_UNAVAILABLE,
 )
