@@ -54,11 +54,11 @@ async def test_what_is_being_written_can_be_cancelled(
     await expect(page.locator(".text")).to_contain_text("Once upon")
 
 
-async def test_what_waits_can_be_cancelled(page: Page, deployment: Deployment) -> None:
+async def test_what_waits_says_its_place_and_can_be_cancelled(page: Page, deployment: Deployment) -> None:
     gateway, _ = deployment.with_page()
     await page.goto(str(gateway.url))
     await ask(page, "Hello")
-    await expect(page.locator(".words")).to_have_text(re.compile("^Waiting"))
+    await expect(page.locator(".words")).to_have_text(re.compile("^Waiting: next in line"))
 
     await page.get_by_role("button", name="Cancel").click()
 

@@ -1,11 +1,12 @@
-"""The client against the real services: jobs that are cancelled, continued and deleted."""
+"""The client against the real services: jobs that are cancelled, continued, deleted, submitted twice."""
 
+import asyncio
 import signal
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from gpt_jobs import ApiError, Delta, Ended, GptJobs
+from gpt_jobs import ApiError, Delta, Ended, GptJobs, JobFailed
 from stack import replies
 from stack.model_stub import ModelStub
 from tests.client import Client
@@ -46,6 +47,30 @@ async def test_a_cancelled_job_keeps_what_was_written(jobs: GptJobs, slow: Model
     assert STORY.startswith(text)
     assert (await jobs.cancel(job)) == ended
     await eventually(lambda: slow.in_flight == 0)
+
+
+async def test_who_asks_is_told_of_a_cancel(jobs: GptJobs, slow: ModelStub) -> None:
+    job = await jobs.submit("tell me", idempotency_key="one of my own")
+    asking = asyncio.create_task(jobs.ask("tell me", idempotency_key="one of my own"))
+    await slow.until(lambda stub: stub.in_flight > 0)
+    await jobs.cancel(job)
+    with pytest.raises(JobFailed) as raised:
+        await asking
+
+    assert raised.value.code == "cancelled"
+    assert raised.value.job.id == job.id
+
+
+async def test_the_same_key_is_the_same_job(jobs: GptJobs, system_stub: ModelStub) -> None:
+    calls = len(system_stub.calls)
+
+    same = await asyncio.gather(*(jobs.ask("hello", idempotency_key="the same") for _ in range(10)))
+
+    assert len({job.id for job in same}) == 1
+    assert len(system_stub.calls) == calls + 1
+    with pytest.raises(ApiError) as raised:
+        await jobs.submit("something else", idempotency_key="the same")
+    assert (raised.value.http_status, raised.value.code) == (409, "idempotency_conflict")
 
 
 async def test_a_conversation(jobs: GptJobs, system_stub: ModelStub) -> None:
