@@ -95,3 +95,16 @@ async def test_a_job_that_was_deleted_elsewhere_says_so(page: Page, shared_servi
     await expect(page.get_by_role("alert")).to_contain_text("deleted")
     await expect(page.locator(".text")).to_have_text("")
     await expect(page.get_by_role("button", name="Ask")).to_be_enabled()
+
+
+async def test_a_full_queue_is_told_in_words_and_the_question_kept(page: Page, deployment: Deployment) -> None:
+    gateway, _ = deployment.with_page(MAX_QUEUE_DEPTH="1")
+    first = await page.request.post(str(gateway.url.with_path("/v1/jobs")), data={"msg": "first"})
+    assert first.status == 202
+    await page.goto(str(gateway.url))
+
+    await ask(page, "second")
+
+    await expect(page.get_by_role("alert")).to_have_text(re.compile(r"the queue is full.* Try again in \d+ s"))
+    await expect(page.get_by_label("Your question")).to_have_value("second")
+    await expect(page.get_by_role("button", name="Ask")).to_be_enabled()
