@@ -82,6 +82,30 @@ async def test_what_is_not_valid_uses_no_key(system: Client) -> None:
     assert (await system.post("/v1/jobs", {"msg": "valid"}, "invalid")).status == 202
 
 
+async def test_what_cannot_continue_its_parent_uses_no_key(system: Client) -> None:
+    orphan = {"msg": "and then?", "options": {"parent_id": "nobody"}}
+    assert (await system.post("/v1/jobs", orphan, "orphan")).status == 400
+    assert (await system.post("/v1/jobs", {"msg": "hello"}, "orphan")).status == 202
+
+
+async def test_a_follow_up_that_was_accepted_stays_so_when_its_parent_is_deleted(system: Client) -> None:
+    parent = (await system.submit(msg="hello"))["id"]
+    await system.result(parent)
+    follow_up = {"msg": "and then?", "options": {"parent_id": parent}}
+    first = await system.post("/v1/jobs", follow_up, "follow-up")
+    await system.result(first.body["id"])
+    await system.delete(parent)
+    again = await system.post("/v1/jobs", follow_up, "follow-up")
+    assert (first.status, again.status, again.body["id"]) == (202, 200, first.body["id"])
+
+
+async def test_the_key_of_a_deleted_job_makes_no_other(system: Client) -> None:
+    first = await system.post("/v1/jobs", {"msg": "hello"}, "deleted")
+    await system.delete(first.body["id"])
+    again = await system.post("/v1/jobs", {"msg": "hello"}, "deleted")
+    assert (again.status, again.body["error"]["code"]) == (410, "job_deleted")
+
+
 async def test_two_hundred_at_once_over_two_gateways_are_one_job_and_one_call(
     deployment: Deployment, stub: ModelStub, application: Application, http: ClientSession
 ) -> None:
