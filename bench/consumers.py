@@ -42,7 +42,8 @@ def prompt(number: int) -> str:
 
 def ours(rig: Rig, http: aiohttp.ClientSession, model: Model) -> Consumer:
     """Its jobs come through the gateway, recorded and confirmed; the answers go to MongoDB, then Redis."""
-    fleet = Fleet(rig, http, model, PREFETCH=str(PREFETCH))
+    # As the others ask: for the whole answer.
+    fleet = Fleet(rig, http, model, PREFETCH=str(PREFETCH), STREAMING="false")
     gateway = fleet.gateway(CORE_OF_LOAD)
     process = fleet.worker()
 
