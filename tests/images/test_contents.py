@@ -15,9 +15,9 @@ from tests.chart.rendering import EXTERNAL, render
 from tests.images.podman import podman, python_in
 
 SERVICES = ["gateway", "gpt-worker", "result-reader"]
-DRIVERS = {"aio_pika", "aiormq", "redis", "motor", "pymongo", "bson", "openai"}
+DRIVERS = {"aio_pika", "aiormq", "redis", "motor", "pymongo", "bson", "openai", "rs_bpe"}
 DRIVERS_OF = {
-    "gateway": DRIVERS - {"openai"},
+    "gateway": DRIVERS - {"openai", "rs_bpe"},
     "gpt-worker": DRIVERS,
     "result-reader": {"redis", "motor", "pymongo", "bson"},
 }
