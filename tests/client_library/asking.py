@@ -12,7 +12,8 @@ from typing import Any
 from stack.program import ROOT
 from tests.waiting import eventually
 
-COMMAND = (sys.executable, "-W", "error", "-m", "stack", "ask")
+# Who started the tests may have had them ignore SIGINT, as a shell does with what runs in its background.
+COMMAND = ("env", "--default-signal=INT", sys.executable, "-W", "error", "-m", "stack", "ask")
 
 
 @dataclass

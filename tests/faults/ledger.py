@@ -38,6 +38,8 @@ class Job:
     accepted_at: float | None = None
     terminal: bytes | None = None
     ended_at: float | None = None
+    #: The record that a stream ended with.
+    streamed_end: dict[str, Any] | None = None
     rank: int = -1
     attempt: int = 0
     #: What a client saw, one entry for each change.
@@ -140,9 +142,11 @@ class Ledger:
     def streamed(self, job: Job, text: str, record: dict[str, Any]) -> None:
         """What a stream had told when it told the end."""
         self.streams += 1
-        self._advance(job, record)
         if record["status"] == "completed" and text != record["output_text"]:
             self._problem("wrong", job, f"streamed {text!r}")
+        # Nothing is said of what polls may tell from now on: one may be on its way that was asked before.
+        job.streamed_end = record
+        self._compare_ends(job)
 
     def streamed_wrongly(self, job: Job, what: str) -> None:
         """A stream that said what no stream may say."""
@@ -228,6 +232,12 @@ class Ledger:
         if rank == 2 and job.terminal is None and raw is not None:
             job.terminal, job.ended_at = raw, time.time()
             self._judge_end(job, record)
+            self._compare_ends(job)
+
+    def _compare_ends(self, job: Job) -> None:
+        """A stream and the polls must have told the same end, whichever was first."""
+        if job.streamed_end and job.terminal and json.loads(job.terminal) != job.streamed_end:
+            self._problem("backwards", job, f"a stream ended with {job.streamed_end}")
 
     def _judge_end(self, job: Job, record: dict[str, Any]) -> None:
         expected = FATES[job.fate].end

@@ -60,10 +60,15 @@ class Lookup:
             return cached if cached.is_terminal else await self._not_behind(job_id, cached)
         return await self._with_text(await self._refill(await self._beyond_the_cache(job_id, minted_at)))
 
+    @property
+    def may_be_behind(self) -> bool:
+        """Whether what is found now may be less than what was found a minute ago, since the cache was away."""
+        was_passed_over = time.monotonic() - self._passed_over_at < BEHIND_S
+        return was_passed_over or self._cache.was_cut_off_within(BEHIND_S)
+
     async def _not_behind(self, job_id: str, cached: EncodedRecord) -> EncodedRecord:
         """The job's end if the store knows it and the cache may not, which a poll may have told meanwhile."""
-        was_passed_over = time.monotonic() - self._passed_over_at < BEHIND_S
-        if not (was_passed_over or self._cache.was_cut_off_within(BEHIND_S)):
+        if not self.may_be_behind:
             return await self._with_text(cached)
         with suppress(StoreUnavailable):
             record = await self._store.find(job_id)
@@ -79,6 +84,7 @@ class Lookup:
         try:
             text = await self._cache.texts.read(record.id, record.attempt)
         except CacheUnavailable:
+            self._passed_over_at = time.monotonic()
             return found
         return record.model_copy(update={"output_text": text}).encoded() if text else found
 

@@ -43,7 +43,7 @@ async def serve(settings: ReaderSettings) -> None:
         lookup = Lookup(settings, ids, cache, store)
         readiness = Readiness(stop.asked, useful={"cache": cache.ping, "store": store.ping})
         admin = admin_application(readiness, {"subscription": waiting.is_well, "tasks": upkeep.is_well})
-        following = Following(cache, waiting)
+        following = Following(cache, lookup, waiting)
         streams = Streams(clients, lookup, following, estimates)
         routes = Handlers(clients, lookup, waiting, estimates).routes() + PredictQuery(clients, lookup).routes()
         routes += [*streams.routes(), openapi.served(document())]

@@ -11,7 +11,7 @@ from common import metrics
 from common.cache import Cache, Piece
 from common.errors import CacheUnavailable, StoreUnavailable
 from common.jobs import EncodedRecord, Record
-from common.lookup import BEHIND_S
+from common.lookup import Lookup
 from result_reader.events import Event, Seen, check_sent, due
 from result_reader.waiting import RESUBSCRIBE_S, Waiting
 
@@ -64,8 +64,9 @@ class _Follower:
 class Following:
     """Who follows which job."""
 
-    def __init__(self, cache: Cache, waiting: Waiting) -> None:
+    def __init__(self, cache: Cache, lookup: Lookup, waiting: Waiting) -> None:
         self._cache = cache
+        self._lookup = lookup
         self._waiting = waiting
         self._written: dict[str, _Written] = {}
 
@@ -93,7 +94,7 @@ class Following:
         """
         with self._registered(job_id) as (written, follower):
             seen = await self._look(follower, look)
-            if not self._cache.was_cut_off_within(BEHIND_S):  # or it may have forgotten what it had told
+            if not self._lookup.may_be_behind:
                 check_sent(after, seen, param)
             while True:
                 written.learn(seen)

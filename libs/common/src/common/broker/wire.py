@@ -104,6 +104,10 @@ def translated() -> Iterator[None]:
         yield
     except _FAILURES as error:
         raise ours(error) from error
+    except Exception as error:
+        if type(error) is Exception:  # what aiormq tells those who wait when it has no reason
+            raise ours(error) from error
+        raise
     except asyncio.CancelledError as error:
         # aiormq cancels those who wait on a connection that it gives up: then nobody has cancelled us.
         task = asyncio.current_task()
