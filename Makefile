@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup run ask test test-rabbitmq4 dashboard-test dashboard-pictures playground-picture soak bench bench-quick images image-test check format docs lock clean
+.PHONY: help setup run ask test test-rabbitmq4 dashboard-test dashboard-pictures playground-picture soak bench bench-quick images image-test check lint format docs lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -57,12 +57,14 @@ image-test: setup ## the images under podman, as the chart runs them, beside rea
 	@bash stack/containers.sh podman image prune --force --filter until=24h
 	@exec bash stack/containers.sh .venv/bin/pytest tests/images
 
-check: setup ## lint, format, types, import rules, unit tests
+check: lint ## lint and unit tests
+	.venv/bin/pytest tests/unit
+
+lint: setup ## lint, format, types, import rules
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
 	.venv/bin/lint-imports
-	.venv/bin/pytest tests/unit
 
 format: setup ## put the code into the one format
 	.venv/bin/ruff check --fix

@@ -210,5 +210,5 @@ set_up
 trap - EXIT INT TERM HUP
 case $wanted in
 run | ask) exec .venv/bin/python -m stack "$wanted" ;;
-test) exec .venv/bin/pytest -n 2 --dist loadfile ;; # two side by side, each with servers of its own
+test) exec .venv/bin/pytest -n 3 --dist loadfile ;; # side by side, each with servers of its own; most of their time they wait
 esac

@@ -6,7 +6,6 @@ from common.broker import Broker
 from common.messages import Message
 from stack.process import Process
 from tests.integration.broker_clients import (
-    BOTH_WAYS,
     Basket,
     NewBroker,
     Publisher,
@@ -15,8 +14,6 @@ from tests.integration.broker_clients import (
     eventually_published,
     unavailable_in_time,
 )
-
-pytestmark = BOTH_WAYS
 
 TIMEOUT_S = 1.0
 MANY = 50

@@ -10,14 +10,11 @@ from common.lifecycle import background
 from common.messages import Message
 from stack.process import Process
 from tests.integration.broker_clients import (
-    BOTH_WAYS,
     NewBroker,
     consuming,
     eventually_published,
     unavailable_in_time,
 )
-
-pytestmark = BOTH_WAYS
 
 TIMEOUT_S = 1.0
 CALLS: dict[str, Callable[[Broker], Awaitable[object]]] = {
