@@ -83,10 +83,14 @@ class Lookup:
         record = Record.decode(found.body)
         try:
             text = await self._cache.texts.read(record.id, record.attempt)
+            # The job may have ended between the two reads, and its text with it.
+            now = found if text else await self._cache.get(record.id)
         except CacheUnavailable:
             self._passed_over_at = time.monotonic()
             return found
-        return record.model_copy(update={"output_text": text}).encoded() if text else found
+        if text:
+            return record.model_copy(update={"output_text": text}).encoded()
+        return now if now is not None and now.is_terminal else found
 
     async def _beyond_the_cache(
         self, job_id: str, minted_at: float | None, rather_than_gone: ServiceError | None = None
