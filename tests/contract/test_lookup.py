@@ -1,12 +1,13 @@
 """What a poll is told, for every state of cache and store and every kind of id."""
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
 import pytest
 import redis.asyncio
 
-from common.cache import Cache
+from common.cache import Cache, Piece
 from common.errors import CacheUnavailable, ServiceError
 from common.ids import JobIds
 from common.jobs import Record, Status
@@ -220,3 +221,19 @@ async def forget(cache: Cache, of: str) -> None:
     """As a server does that was started anew and empty."""
     await cache._commands.call(b"DEL", cache._keys.job(of))
     assert await cache.get(of) is None
+
+
+@pytest.mark.parametrize("turns", range(8))
+async def test_a_job_that_ends_between_two_reads_is_not_without_its_text(
+    new_lookup: NewLookup, cache: Cache, turns: int
+) -> None:
+    """The record is read, then the text, which is deleted when the job ends: after so many turns of the loop."""
+    lookup = await new_lookup("in_progress", "nothing")
+    started = Record.queued(IDS.mint(), time.time(), time.time() + DEADLINE_S).started(1, "a-model")
+    await cache.advance(started, 60)
+    await cache.texts.append(Piece(started.id, 1, 0, "one"), 0, 60)
+    finding = asyncio.ensure_future(lookup.find(started.id, ""))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    await cache.advance(started.completed("one", "a-model", None, 60), 60)
+    assert Record.decode((await finding).body).output_text == "one"
