@@ -4,34 +4,27 @@ import asyncio
 import time
 from contextlib import aclosing
 
-from bench.figures import Figure, Findings, at_most, ratio
+from bench.both_ways import compare
+from bench.figures import Findings
 from bench.rig import Rig
 from common.cache import Cache
 from common.jobs import Record
 from common.settings import CacheSettings
 from stack.places import Place
 
-CALLERS = (1, 50, 200)
-BATCHED, PLAIN = "CACHE_BATCHING=true", "CACHE_BATCHING=false"
-UNIT = "µs of CPU a read"
+#: Alone there is nothing to share, and it should cost no more.
+MOST = {1: 1, 50: 0.5, 200: 0.5}
 
 
 async def run(rig: Rig) -> Findings:
     """Processor time of this process for a read, with so many callers at once."""
     reads = 2_000 if rig.is_quick else 10_000
     place = Place.on(rig.servers)
-    figures, goals = [], []
-    for callers in CALLERS:
-        values: dict[str, list[float]] = {BATCHED: [], PLAIN: []}
-        for _ in range(rig.rounds):
-            for subject, found in values.items():
-                found.append(await _microseconds_a_read(place, callers, reads, is_batched=subject == BATCHED))
-        path = f"read from the cache, {callers} callers"
-        batched, plain = (Figure(path, subject, UNIT, tuple(found)) for subject, found in values.items())
-        figures += [batched, plain]
-        # Alone there is nothing to share, and it should cost no more.
-        goals.append(at_most(path, 1 if callers == 1 else 0.5, "× the plain one", ratio(batched, plain)))
-    return Findings(tuple(figures), tuple(goals))
+
+    async def cost(callers: int, is_batched: bool) -> float:
+        return await _microseconds_a_read(place, callers, reads, is_batched=is_batched)
+
+    return await compare(rig, "CACHE_BATCHING", "read from the cache", "µs of CPU a read", MOST, cost)
 
 
 async def _microseconds_a_read(place: Place, callers: int, reads: int, *, is_batched: bool) -> float:

@@ -4,16 +4,16 @@ import asyncio
 import time
 from contextlib import aclosing
 
-from bench.figures import Figure, Findings, at_most, ratio
+from bench.both_ways import compare
+from bench.figures import Findings
 from bench.rig import Rig
 from common.jobs import Record
 from common.settings import StoreSettings
 from common.store import Store
 from stack.places import Place
 
-CALLERS = (1, 10, 100)
-BATCHED, PLAIN = "STORE_BATCHING=true", "STORE_BATCHING=false"
-UNIT = "µs of CPU a write"
+#: Alone there is nothing to share, and it should cost no more than the clock can tell.
+MOST = {1: 1.2, 10: 0.5, 100: 0.5}
 TEXT = "an answer of some length " * 40
 
 
@@ -21,18 +21,11 @@ async def run(rig: Rig) -> Findings:
     """Processor time of this process for a write, with so many callers at once: the two of each job."""
     jobs = 500 if rig.is_quick else 2_000
     place = Place.on(rig.servers)
-    figures, goals = [], []
-    for callers in CALLERS:
-        values: dict[str, list[float]] = {BATCHED: [], PLAIN: []}
-        for _ in range(rig.rounds):
-            for subject, found in values.items():
-                found.append(await _microseconds_a_write(place, callers, jobs, is_batched=subject == BATCHED))
-        path = f"written to the store, {callers} callers"
-        batched, plain = (Figure(path, subject, UNIT, tuple(found)) for subject, found in values.items())
-        figures += [batched, plain]
-        # Alone there is nothing to share, and it should cost no more than the clock can tell.
-        goals.append(at_most(path, 1.2 if callers == 1 else 0.5, "× the plain one", ratio(batched, plain)))
-    return Findings(tuple(figures), tuple(goals))
+
+    async def cost(callers: int, is_batched: bool) -> float:
+        return await _microseconds_a_write(place, callers, jobs, is_batched=is_batched)
+
+    return await compare(rig, "STORE_BATCHING", "written to the store", "µs of CPU a write", MOST, cost)
 
 
 async def _microseconds_a_write(place: Place, callers: int, jobs: int, *, is_batched: bool) -> float:

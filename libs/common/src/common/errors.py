@@ -8,6 +8,9 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
 
+#: Seconds after which it may be worth to ask again, unless more is known.
+RETRY_AFTER_S = 2
+
 
 class ErrorType(StrEnum):
     """What kind of thing went wrong, for clients that do not want to know every code."""

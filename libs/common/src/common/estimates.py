@@ -10,7 +10,7 @@ import structlog
 
 from common import metrics
 from common.cache import Line, LineSample
-from common.errors import CacheUnavailable, QueueFull
+from common.errors import RETRY_AFTER_S, CacheUnavailable, QueueFull
 from common.jobs import EncodedRecord, QueuePlace
 
 log = structlog.get_logger()
@@ -18,8 +18,6 @@ log = structlog.get_logger()
 INTERVAL_S = 1.0
 #: Seconds after which a sample says nothing any more.
 MAX_AGE_S = 5
-#: Seconds after which it may be worth to ask again, unless more is known.
-RETRY_AFTER_S = 2
 MAX_RETRY_AFTER_S = 30
 #: The longest that a submission is told to wait before it would fit.
 MAX_REFUSAL_S = 3600

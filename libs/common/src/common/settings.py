@@ -10,6 +10,8 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from common.jobs import DEADLINE_MARGIN_S, Record
+
 _HOST = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\[\]:]+)(:\d{1,5})?")
 
 
@@ -148,6 +150,10 @@ class DeadlineSettings(Settings):
     """The longest that a job may take, waiting and work together."""
 
     job_deadline_s: float = Field(default=3600, gt=0, le=30 * 86_400)
+
+    def known_by_id_until(self, record: Record) -> float:
+        """Until when a reader takes a job without any record for one that waits, in Unix seconds, and some more."""
+        return record.created_at + self.job_deadline_s + 2 * DEADLINE_MARGIN_S
 
 
 SettingsType = TypeVar("SettingsType", bound=BaseSettings)

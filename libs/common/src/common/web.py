@@ -15,15 +15,13 @@ from aiohttp.typedefs import Middleware
 from prometheus_client.aiohttp import make_aiohttp_handler
 
 from common import metrics
-from common.errors import ErrorCode, InvalidRequest, ServiceError
+from common.errors import RETRY_AFTER_S, ErrorCode, InvalidRequest, ServiceError
 from common.lifecycle import CannotStart
 from common.readiness import Readiness
 
 log = structlog.get_logger()
 
 MAX_BODY_BYTES = 256 * 1024
-#: Seconds after which it may be worth to ask again, unless more is known.
-RETRY_AFTER_S = 2
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 #: Says whether what it watches is well; false means that only another process can mend it.

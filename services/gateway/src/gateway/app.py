@@ -57,7 +57,7 @@ async def serve(settings: GatewaySettings) -> None:
         )
         admin = admin_application(readiness, {"tasks": upkeep.is_well})
         clients = Clients(settings.api_keys, settings.predict_client)
-        handlers = Handlers(settings, acceptance, once_only, estimates)
+        handlers = Handlers(settings, clients, acceptance, once_only, estimates)
         ending = EndingRoutes(clients, Ending(settings, ids, lookup, broker, cache, store))
         described = openapi.served(document(templates, settings.job_deadline_s, settings.job_timeout_s))
         routes = [*handlers.routes(), *ending.routes(), described, *playground.routes(settings)]

@@ -113,9 +113,8 @@ class Ending:
 
     async def _keep(self, cancelled: Record) -> None:
         """Let the store know too; while it is away the broker keeps the record for it, as it does for workers."""
-        until = cancelled.created_at + self._settings.job_deadline_s + 2 * DEADLINE_MARGIN_S
         try:
-            await self._store.save(cancelled, until)
+            await self._store.save(cancelled, self._settings.known_by_id_until(cancelled))
         except StoreUnavailable:
             try:
                 await self._broker.publish_later(messages.keeping(cancelled, Message(b"")), KEEP_S)

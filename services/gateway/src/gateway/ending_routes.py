@@ -3,7 +3,8 @@
 from aiohttp import web
 
 from common.auth import Clients
-from common.web import RETRY_AFTER_S, json_bytes
+from common.errors import RETRY_AFTER_S
+from common.web import json_bytes
 from gateway.ending import Ending
 
 

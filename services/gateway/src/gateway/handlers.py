@@ -23,11 +23,12 @@ class Handlers:
     def __init__(
         self,
         settings: GatewaySettings,
+        clients: Clients,
         acceptance: Acceptance,
         once_only: OnceOnly,
         estimates: Estimates,
     ) -> None:
-        self._clients = Clients(settings.api_keys, settings.predict_client)
+        self._clients = clients
         self._max_deadline_s = settings.job_deadline_s
         self._max_timeout_s = settings.job_timeout_s
         self._acceptance = acceptance

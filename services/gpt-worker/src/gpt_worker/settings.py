@@ -4,7 +4,6 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from common.jobs import DEADLINE_MARGIN_S, Record
 from common.settings import (
     BrokerSettings,
     CacheSettings,
@@ -51,10 +50,6 @@ class WorkerSettings(
     def drain_s(self) -> float:
         """How long a worker that is told to stop may go on with what is in its hands."""
         return self.job_timeout_s + SAVE_MARGIN_S
-
-    def known_by_id_until(self, record: Record) -> float:
-        """Until when a reader takes a job without any record for one that waits, in Unix seconds, and some more."""
-        return record.created_at + self.job_deadline_s + 2 * DEADLINE_MARGIN_S
 
     @model_validator(mode="after")
     def _key_or_base_url(self) -> Self:

@@ -13,7 +13,7 @@ from common.errors import CacheUnavailable, StoreUnavailable
 from common.jobs import EncodedRecord, Record
 from common.lookup import Lookup
 from result_reader.events import Event, Seen, check_sent, due
-from result_reader.waiting import RESUBSCRIBE_S, Waiting
+from result_reader.waiting import RESUBSCRIBE_S, Waiting, set_before
 
 log = structlog.get_logger()
 
@@ -106,7 +106,7 @@ class Following:
                     yield events
                 if seen.record.is_terminal or self._waiting.is_stopped:
                     return
-                if not await _set_within(follower.changed, silence_s):
+                if not await set_before(follower.changed, asyncio.get_running_loop().time() + silence_s):
                     yield []
                     follower.must_look = True
                 follower.changed.clear()
@@ -137,11 +137,3 @@ class Following:
         except BaseException:
             follower.must_look = True
             raise
-
-
-async def _set_within(event: asyncio.Event, seconds: float) -> bool:
-    try:
-        async with asyncio.timeout(seconds):
-            return await event.wait()
-    except TimeoutError:
-        return False

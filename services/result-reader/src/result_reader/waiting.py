@@ -78,7 +78,7 @@ class Waiting:
             ends_at = asyncio.get_running_loop().time() + timeout_s
             is_last = self.is_stopped
             while not (found.is_terminal or is_last):
-                is_last = not await _set_before(event, ends_at) or self.is_stopped
+                is_last = not await set_before(event, ends_at) or self.is_stopped
                 event.clear()
                 try:
                     found = await look()
@@ -129,7 +129,7 @@ class Waiting:
             self._deaf_since = self._deaf_since or time.monotonic()
 
 
-async def _set_before(event: asyncio.Event, moment: float) -> bool:
+async def set_before(event: asyncio.Event, moment: float) -> bool:
     """Wait for the event; false if it is not set by then, in the event loop's time."""
     try:
         async with asyncio.timeout_at(moment):

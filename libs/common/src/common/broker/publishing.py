@@ -62,8 +62,8 @@ class Publishing:
         """Raises BrokerUnavailable unless the broker has confirmed the message; at once if none can be written."""
         began = time.monotonic()
         connection = self._ready_connection()
-        publishes = self._publishes
-        if publishes is None or self._channel is None or self._channel.is_closed:
+        publishes = self._open_publishes
+        if publishes is None:
             async with in_time(self._timeout_s):
                 publishes = await self._open_channel(connection)
         left_s = self._timeout_s - (time.monotonic() - began)
@@ -81,13 +81,19 @@ class Publishing:
             raise BrokerUnavailable
         return transport.connection
 
+    @property
+    def _open_publishes(self) -> "Publishes | None":
+        return None if self._channel is None or self._channel.is_closed else self._publishes
+
     async def _open_channel(self, connection: AbstractConnection) -> "Publishes":
         async with self._opening:
-            if self._publishes is None or self._channel is None or self._channel.is_closed:
+            publishes = self._open_publishes
+            if publishes is None:
                 # Without on_return_raises an unroutable message would look like a confirmed one.
-                self._channel = await connection.channel(on_return_raises=True)
-                self._publishes = self._way(self._channel)
-            return self._publishes
+                channel = await connection.channel(on_return_raises=True)
+                publishes = self._way(channel)
+                self._channel, self._publishes = channel, publishes
+            return publishes
 
 
 class Publishes(Protocol):

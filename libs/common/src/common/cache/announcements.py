@@ -1,4 +1,4 @@
-"""Listening to the channel on which the ids of jobs are announced as they become terminal."""
+"""Listening to a channel on which the ids of jobs are announced."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -2,10 +2,11 @@
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import hiredis
 import redis.asyncio
 from redis.asyncio.retry import Retry
 from redis.backoff import AbstractBackoff, NoBackoff
@@ -14,6 +15,7 @@ from redis.exceptions import DataError, RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from common.breaker import Away
+from common.cache.commands import Part
 from common.errors import CacheUnavailable
 
 #: The errors of calls that got no answer.
@@ -23,6 +25,13 @@ LOST = (RedisConnectionError, RedisTimeoutError, OSError, TimeoutError)
 SLOW_BYTES_PER_S = 1_000_000
 
 NO_RETRY = (NoBackoff(), 0)
+
+#: Bytes that are read at once, by those who read a connection themselves.
+READ_BYTES = 256 * 1024
+#: What hiredis answers while a reply has not come whole.
+UNFINISHED = object()
+#: A command as bytes. hiredis' own annotation leaves out tuples of any length.
+pack: Callable[[tuple[Part, ...]], bytes] = hiredis.pack_command  # type: ignore[assignment]
 
 
 class CutOff:

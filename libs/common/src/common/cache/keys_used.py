@@ -13,6 +13,7 @@ from typing import Self
 
 from common.cache.commands import Commands, Script
 from common.cache.keys import Keys
+from common.cache.leases import milliseconds
 
 # The first that comes makes the job; who comes while it does is told so. If that takes longer than it may, its
 # gateway is gone, and the next one goes on with the same job, since its message may be on the broker.
@@ -99,7 +100,7 @@ class KeysUsed:
 
         A key that was used is known for `ttl_s` seconds. To use it again under the same hold changes nothing.
         """
-        arguments = (job_id, fingerprint, hold.token, round(held_s * 1000), max(1, round(ttl_s * 1000)))
+        arguments = (job_id, fingerprint, hold.token, round(held_s * 1000), milliseconds(ttl_s))
         use, of = await _USE.run(self._commands, [self._name(hold)], *arguments)
         return Used(Use(use.decode()), of.decode())
 

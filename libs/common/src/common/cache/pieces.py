@@ -1,20 +1,16 @@
 """Listening to what many jobs write: one connection for all of them, a channel for each that somebody follows."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import hiredis
 
-from common.cache.commands import Part
-from common.cache.connecting import NO_RETRY, CutOff, new_pool, translated
+from common.cache.connecting import NO_RETRY, READ_BYTES, UNFINISHED, CutOff, new_pool, pack, translated
 from common.cache.texts import Piece, decode_piece
 
 # Seconds without a word after which the server is asked whether it still lives, and by which it must have answered.
 _SILENCE_S = 2
-_READ_BYTES = 256 * 1024
-_UNFINISHED = object()
-_pack: Callable[[tuple[Part, ...]], bytes] = hiredis.pack_command  # type: ignore[assignment]
 
 
 class Pieces:
@@ -61,29 +57,29 @@ class Pieces:
                 await connection.disconnect(nowait=True)
 
     async def _replies(self, stream: asyncio.StreamReader) -> AsyncIterator[list[Any]]:
-        replies, pinged = hiredis.Reader(notEnoughData=_UNFINISHED), False
+        replies, pinged = hiredis.Reader(notEnoughData=UNFINISHED), False
         while True:
             try:
                 async with asyncio.timeout(_SILENCE_S):
-                    data = await stream.read(_READ_BYTES)
+                    data = await stream.read(READ_BYTES)
             except TimeoutError:
                 if pinged:
                     raise
-                self._write(_pack((b"PING",)))
+                self._write(pack((b"PING",)))
                 pinged = True
                 continue
             if not data:
                 raise ConnectionError("the server closed the connection")
             pinged = False
             replies.feed(data)
-            while (reply := replies.gets()) is not _UNFINISHED:
+            while (reply := replies.gets()) is not UNFINISHED:
                 if isinstance(reply, hiredis.ReplyError):
                     raise ConnectionError("the server refuses to be listened to") from reply
                 if isinstance(reply, list):
                     yield reply
 
     def _send(self, command: bytes, job_id: str) -> None:
-        self._write(_pack((command, self._channels + job_id.encode())))
+        self._write(pack((command, self._channels + job_id.encode())))
 
     def _write(self, packed: bytes) -> None:
         if self._connection is not None and self._connection._writer is not None:  # noqa: SLF001 (as above)

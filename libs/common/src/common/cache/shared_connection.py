@@ -7,7 +7,6 @@ is. docs/adr/0015-commands-of-a-tick-in-one-write.md says what that gains.
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -17,7 +16,7 @@ from redis.exceptions import RedisError
 
 from common.breaker import Away, Breaker
 from common.cache.commands import Part, ScriptUnknown
-from common.cache.connecting import NO_RETRY, SLOW_BYTES_PER_S, CutOff, new_pool
+from common.cache.connecting import NO_RETRY, READ_BYTES, SLOW_BYTES_PER_S, UNFINISHED, CutOff, new_pool, pack
 from common.errors import CacheUnavailable
 from common.timeouts import AT_MOST, LATE_S
 
@@ -28,11 +27,6 @@ MOST_UNANSWERED = 1_000
 MOST_BYTES = 8_000_000
 #: Times that a command is written: again if the connection was lost, as all that we send may be done twice.
 MOST_WRITES = 2
-
-_READ_BYTES = 256 * 1024
-_UNFINISHED = object()
-# Its own annotation leaves out tuples of any length.
-_pack: Callable[[tuple[Part, ...]], bytes] = hiredis.pack_command  # type: ignore[assignment]
 
 
 class _Command:
@@ -74,7 +68,7 @@ class SharedConnection:
         except Away as error:
             answer.set_exception(_unavailable(error))
             return answer
-        self._in_line.append(_Command(_pack(parts), answer, is_try=is_try))
+        self._in_line.append(_Command(pack(parts), answer, is_try=is_try))
         if not self._writing_is_due:
             self._writing_is_due = True
             loop.call_soon(self._write)
@@ -132,10 +126,10 @@ class SharedConnection:
             await connection.disconnect(nowait=True)
 
     async def _read(self, stream: asyncio.StreamReader) -> None:
-        replies = hiredis.Reader(notEnoughData=_UNFINISHED)
-        while data := await stream.read(_READ_BYTES):
+        replies = hiredis.Reader(notEnoughData=UNFINISHED)
+        while data := await stream.read(READ_BYTES):
             replies.feed(data)
-            while (reply := replies.gets()) is not _UNFINISHED:
+            while (reply := replies.gets()) is not UNFINISHED:
                 self._tell(self._written.popleft(), reply)
             self._answered_at = time.monotonic()
             if self._in_line:

@@ -11,6 +11,7 @@ import orjson
 
 from common.cache.commands import Commands, Script
 from common.cache.keys import Keys
+from common.cache.leases import milliseconds
 
 # Append a piece if what is there is what the writer takes it for; what it sent before, and sends again since the
 # answer was lost, is there already. A length of -1 writes the text anew. Returns how many bytes are there now.
@@ -73,7 +74,7 @@ class Texts:
         length: int = await WRITE.run(
             self._commands,
             [self._keys.text(piece.job_id, piece.attempt)],
-            *(bytes_before, encoded, max(1, round(ttl_s * 1000)), self._keys.texts + piece.job_id),
+            *(bytes_before, encoded, milliseconds(ttl_s), self._keys.texts + piece.job_id),
             encode_piece(piece.attempt, piece.offset, piece.text),
         )
         return length
