@@ -5,6 +5,7 @@ docs/adr/0016-publishes-of-a-tick-in-one-write.md says what that gains, and what
 """
 
 import asyncio
+import uuid
 from collections import deque
 from collections.abc import Callable
 from functools import lru_cache
@@ -12,14 +13,14 @@ from typing import Any
 
 from aiormq.abc import AbstractChannel, ChannelFrame
 from pamqp import frame
-from pamqp.body import ContentBody
 from pamqp.commands import Basic
-from pamqp.header import ContentHeader
 
 from common.broker.connecting import is_ready
-from common.broker.wire import Route, ours
+from common.broker.frames import message_frames
+from common.broker.wire import Route, in_one_frame, ours
 from common.errors import BrokerUnavailable
-from common.timeouts import answered_within
+from common.messages import Message
+from common.timeouts import Limit, answered_within
 
 #: Messages, and bytes of them, in one write; the others stand in line until it has left this process.
 MOST_MESSAGES = 500
@@ -34,12 +35,20 @@ class _Unconfirmed:
     It has ended when the broker has answered or the channel is closed, also if its caller's time was over before.
     """
 
-    __slots__ = ("_end", "_has_ended", "answer", "frames", "message_id")
+    __slots__ = ("_end", "_has_ended", "_limit", "answer", "frames", "message_id")
 
-    def __init__(self, frames: bytes, message_id: str, end: Callable[["_Unconfirmed"], None]) -> None:
+    def __init__(
+        self,
+        frames: bytes,
+        message_id: str,
+        timeout_s: float,
+        loop: asyncio.AbstractEventLoop,
+        end: Callable[["_Unconfirmed"], None],
+    ) -> None:
         self.frames = frames
         self.message_id = message_id
-        self.answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.answer: asyncio.Future[None] = loop.create_future()
+        self._limit = Limit(loop, timeout_s, self._late)
         self._end = end
         self._has_ended: asyncio.Event | None = None
 
@@ -57,6 +66,7 @@ class _Unconfirmed:
         self.end()
 
     def end(self) -> None:
+        self._limit.lift()
         self._end(self)
         if self._has_ended is not None:
             self._has_ended.set()
@@ -65,6 +75,10 @@ class _Unconfirmed:
         self._has_ended = self._has_ended or asyncio.Event()
         await self._has_ended.wait()
 
+    def _late(self) -> None:
+        if not self.answer.done():
+            self.answer.set_exception(ours(TimeoutError()))
+
 
 class BatchedPublishes:
     """Publishes over one channel, on which nobody else publishes, until that is closed."""
@@ -72,6 +86,7 @@ class BatchedPublishes:
     def __init__(self, channel: AbstractChannel) -> None:
         # Typed as an abstract one, it would hide what this has to know.
         self._channel: Any = channel
+        self._loop = asyncio.get_running_loop()
         self._in_line: deque[_Unconfirmed] = deque()
         # By their ids, by which aiormq knows whose message the broker returns: one of each at a time.
         self._unconfirmed: dict[str, _Unconfirmed] = {}
@@ -80,29 +95,37 @@ class BatchedPublishes:
         self._method = lru_cache(_METHODS_REMEMBERED)(self._marshal_method)
         channel.closing.add_done_callback(self._fail)
 
-    async def publish(self, body: bytes, route: Route, properties: Basic.Properties, timeout_s: float) -> None:
+    async def publish(
+        self, message: Message, route: Route, timeout_s: float, expiration_ms: int | None = None
+    ) -> None:
         """Raises BrokerUnavailable unless the broker has confirmed the message within `timeout_s` seconds.
 
         What was not written until then never is.
         """
-        frames, message_id = self._marshal(body, route, properties), properties.message_id or ""
+        message_id = message.message_id or uuid.uuid4().hex
+        if message_id in self._unconfirmed:
+            timeout_s = await self._after_the_earlier(message_id, timeout_s)
+        if self._channel.is_closed:
+            raise BrokerUnavailable
+        frames = self._marshal(message, route, message_id, expiration_ms)
+        entry = _Unconfirmed(frames, message_id, timeout_s, self._loop, self._forget)
+        self._unconfirmed[message_id] = entry
+        self._in_line.append(entry)
+        if not self._writing_is_due and self._leaving is None:
+            self._writing_is_due = True
+            self._loop.call_soon(self._write)
+        await entry.answer
+
+    async def _after_the_earlier(self, message_id: str, timeout_s: float) -> float:
+        """Wait until no message of this id is unconfirmed; returns the seconds that are left."""
+        due = self._loop.time() + timeout_s
         try:
             async with answered_within(timeout_s):
                 while (earlier := self._unconfirmed.get(message_id)) is not None:
                     await earlier.has_ended()
-                await self._put_in_line(frames, message_id)
         except TimeoutError as error:
             raise BrokerUnavailable from error
-
-    def _put_in_line(self, frames: bytes, message_id: str) -> asyncio.Future[None]:
-        if self._channel.is_closed:
-            raise BrokerUnavailable
-        message = self._unconfirmed[message_id] = _Unconfirmed(frames, message_id, self._forget)
-        self._in_line.append(message)
-        if not self._writing_is_due and self._leaving is None:
-            self._writing_is_due = True
-            asyncio.get_running_loop().call_soon(self._write)
-        return message.answer
+        return max(0.0, due - self._loop.time())
 
     def _write(self) -> None:
         """Write what stands in line, as far as it may be; if the broker reads no more, fail it."""
@@ -124,7 +147,7 @@ class BatchedPublishes:
 
     def _send(self, batch: list[_Unconfirmed]) -> None:
         channel, payload = self._channel, b"".join(message.frames for message in batch)
-        leaving = asyncio.get_running_loop().create_future()
+        leaving = self._loop.create_future()
         try:
             channel.write_queue.put_nowait(ChannelFrame(payload, should_close=False, drain_future=leaving))
         except asyncio.QueueFull as error:  # the connection has been stuck for many heartbeats
@@ -156,12 +179,11 @@ class BatchedPublishes:
             message.set_exception(error)
         self._in_line.clear()
 
-    def _marshal(self, body: bytes, route: Route, properties: Basic.Properties) -> bytes:
+    def _marshal(self, message: Message, route: Route, message_id: str, expiration_ms: int | None) -> bytes:
         """The frames of a message: what to do with it, what is said of it, and as many as its body needs."""
         number, most = self._channel.number, self._channel.max_content_size
-        header = frame.marshal(ContentHeader(body_size=len(body), properties=properties), number)
-        parts = (body[start : start + most] for start in range(0, len(body), most))
-        return b"".join((self._method(route), header, *(frame.marshal(ContentBody(part), number) for part in parts)))
+        headers = in_one_frame(message.headers)
+        return self._method(route) + message_frames(message, headers, message_id, expiration_ms, number, most)
 
     def _marshal_method(self, route: Route) -> bytes:
         method = Basic.Publish(exchange=route.exchange, routing_key=route.routing_key, mandatory=route.mandatory)

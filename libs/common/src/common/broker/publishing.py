@@ -6,12 +6,11 @@ from typing import Protocol
 
 from aio_pika.abc import AbstractRobustConnection
 from aiormq.abc import AbstractChannel, AbstractConnection
-from pamqp.commands import Basic
 
 from common.broker.batched_publishes import BatchedPublishes
 from common.broker.connecting import close_connection, is_ready, new_connection
 from common.broker.plain_publishes import PlainPublishes
-from common.broker.wire import Route, in_time, properties
+from common.broker.wire import Route, in_time
 from common.errors import BrokerUnavailable
 from common.messages import Message
 
@@ -60,15 +59,13 @@ class Publishing:
         expiration_ms: int | None = None,
     ) -> None:
         """Raises BrokerUnavailable unless the broker has confirmed the message; at once if none can be written."""
-        began = time.monotonic()
-        connection = self._ready_connection()
-        publishes = self._open_publishes
+        publishes, left_s = self._open_publishes, self._timeout_s
         if publishes is None:
+            began = time.monotonic()
             async with in_time(self._timeout_s):
-                publishes = await self._open_channel(connection)
-        left_s = self._timeout_s - (time.monotonic() - began)
-        route = Route(exchange, routing_key, mandatory)
-        await publishes.publish(message.body, route, properties(message, expiration_ms), left_s)
+                publishes = await self._open_channel(self._ready_connection())
+            left_s -= time.monotonic() - began
+        await publishes.publish(message, Route(exchange, routing_key, mandatory), left_s, expiration_ms)
 
     async def aclose(self) -> None:
         """Close the connection; publishes under way fail. Raises BrokerUnavailable if it does not close."""
@@ -101,5 +98,10 @@ class Publishes(Protocol):
 
     def __init__(self, channel: AbstractChannel) -> None: ...
 
-    async def publish(self, body: bytes, route: Route, properties: Basic.Properties, timeout_s: float) -> None:
-        """Raises BrokerUnavailable unless the broker has confirmed the message within `timeout_s` seconds."""
+    async def publish(
+        self, message: Message, route: Route, timeout_s: float, expiration_ms: int | None = None
+    ) -> None:
+        """Raises BrokerUnavailable unless the broker has confirmed the message within `timeout_s` seconds.
+
+        At once if it reads no more from the connection.
+        """

@@ -130,7 +130,7 @@ def ours(error: BaseException) -> BrokerUnavailable:
 def properties(message: Message, expiration_ms: int | None = None) -> Basic.Properties:
     """The message without its body, as it goes over the wire; it never is without an id, by which it is returned."""
     return Basic.Properties(
-        headers=_in_one_frame(message.headers),
+        headers=in_one_frame(message.headers),
         content_type="application/json",
         delivery_mode=_PERSISTENT,
         message_id=message.message_id or uuid.uuid4().hex,
@@ -141,14 +141,14 @@ def properties(message: Message, expiration_ms: int | None = None) -> Basic.Prop
     )
 
 
-def _in_one_frame(headers: Mapping[str, HeaderValue]) -> dict[str, Any]:
+def in_one_frame(headers: Mapping[str, HeaderValue]) -> dict[str, HeaderValue]:
     """The headers to send on; the longest are left out if they are too much. Ours are short."""
-    kept: dict[str, Any] = {}
-    left = _MOST_HEADER_BYTES
-    for name, value in sorted(headers.items(), key=_size):
-        left -= _size((name, value))
-        if left >= 0 and not _OF_THE_BROKER.fullmatch(name):
-            kept[name] = value
+    kept = {name: value for name, value in headers.items() if not _OF_THE_BROKER.fullmatch(name)}
+    too_much = sum(map(_size, kept.items())) - _MOST_HEADER_BYTES
+    while too_much > 0:
+        longest = max(kept.items(), key=_size)
+        too_much -= _size(longest)
+        del kept[longest[0]]
     return kept
 
 
