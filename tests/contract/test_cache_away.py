@@ -24,7 +24,7 @@ CALLS: dict[str, Callable[[Cache], Awaitable[object]]] = {
     "get": lambda cache: cache.get("a-job"),
     "advance": lambda cache: cache.advance(queued(), 60),
     "start_over": lambda cache: cache.start_over(b"", queued(), 60),
-    "mark": lambda cache: cache.mark(queued(), 60, b"a message"),
+    "mark": lambda cache: cache.mark("a-job", b"{}", 60, b"a message"),
     "withdraw": lambda cache: cache.withdraw("a-job", 60),
     "use a key": lambda cache: cache.keys_used.use(KeyHold.on("", "a-key"), "a print", "a-job", 60, 60),
     "missing_messages": lambda cache: cache.missing_messages(60, 10, queue_is_empty=True),

@@ -20,7 +20,7 @@ async def cancel(cache: Cache, record: Record) -> tuple[Answer, Record | None]:
 
 async def waiting(cache: Cache) -> Record:
     record = queued()
-    await cache.mark(record, 60, b"a message")
+    await cache.mark(record.id, record.encode(), 60, b"a message")
     return record
 
 
@@ -63,7 +63,7 @@ async def test_the_first_of_several_counts(cache: Cache) -> None:
 async def test_a_record_that_has_changed_is_told_and_not_replaced(cache: Cache) -> None:
     known = queued()
     record = known.model_copy(update={"metadata": {"k": "another"}})
-    await cache.mark(record, 60, b"a message")
+    await cache.mark(record.id, record.encode(), 60, b"a message")
     assert await cancel(cache, known) == (Answer.CHANGED, record)
     assert await cache.get(known.id) == record.encoded()
 

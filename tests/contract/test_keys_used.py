@@ -100,7 +100,7 @@ async def test_a_key_ends_with_its_time(cache: Cache) -> None:
 async def test_a_withdrawn_job_frees_its_key(cache: Cache) -> None:
     first, record = hold(), queued()
     await use(cache, first, record.id)
-    await cache.mark(record, 60, b"a message")
+    await cache.mark(record.id, record.encode(), 60, b"a message")
     assert await cache.withdraw(record.id, 60, first)
     assert await use(cache, hold(), "job-2") == Used(Use.HELD, "job-2")
     assert not await cache.keys_used.accept(first, record.id)
@@ -109,7 +109,7 @@ async def test_a_withdrawn_job_frees_its_key(cache: Cache) -> None:
 async def test_a_job_that_cannot_be_withdrawn_keeps_its_key(cache: Cache) -> None:
     first, record = hold(), queued()
     await use(cache, first, record.id)
-    await cache.mark(record, 60, b"a message")
+    await cache.mark(record.id, record.encode(), 60, b"a message")
     await cache.take(record.id, Lease("a-worker", "1"), 0, 60)
     assert not await cache.withdraw(record.id, 60, first)
     assert await use(cache, hold(), "job-2") == Used(Use.PENDING, record.id)
@@ -118,7 +118,7 @@ async def test_a_job_that_cannot_be_withdrawn_keeps_its_key(cache: Cache) -> Non
 async def test_who_was_too_slow_withdraws_nothing_that_another_has_taken_over(cache: Cache) -> None:
     first, second, record = hold(), hold(), queued()
     await use(cache, first, record.id, held_s=0)
-    await cache.mark(record, 60, b"a message")
+    await cache.mark(record.id, record.encode(), 60, b"a message")
     assert await use(cache, second, "job-2") == Used(Use.HELD, record.id)
     assert await cache.withdraw(record.id, 60, first)
     assert await cache.get(record.id) == record.encoded()
@@ -130,7 +130,7 @@ async def test_who_was_too_slow_withdraws_nothing_that_another_has_taken_over(ca
 async def test_the_broker_has_it_whoever_holds_the_key_by_then(cache: Cache) -> None:
     first, second, record = hold(), hold(), queued()
     await use(cache, first, record.id, held_s=0)
-    await cache.mark(record, 60, b"a message")
+    await cache.mark(record.id, record.encode(), 60, b"a message")
     await use(cache, second, "job-2")
     assert await cache.keys_used.accept(first, record.id)
     assert not await cache.withdraw(record.id, 60, second)
@@ -140,7 +140,7 @@ async def test_the_broker_has_it_whoever_holds_the_key_by_then(cache: Cache) -> 
 async def test_a_job_whose_key_an_emptied_cache_has_forgotten_is_withdrawn_and_accepted_as_any(cache: Cache) -> None:
     record = queued()
     assert await cache.keys_used.accept(hold(), record.id)
-    await cache.mark(record, 60, b"a message")
+    await cache.mark(record.id, record.encode(), 60, b"a message")
     assert await cache.keys_used.accept(hold(), record.id)
     assert await cache.withdraw(record.id, 60, hold())
     assert not await cache.keys_used.accept(hold(), record.id)

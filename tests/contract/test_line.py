@@ -14,16 +14,16 @@ from tests.deployment import Place
 
 async def test_each_job_that_is_marked_gets_the_next_place(new_cache: NewCache) -> None:
     caches = [await new_cache(), await new_cache()]
-    places = await asyncio.gather(*(caches[n % 2].mark(queued(), 60, b"a message") for n in range(50)))
+    places = await asyncio.gather(*(caches[n % 2].mark(f"job-{n}", b"{}", 60, b"a message") for n in range(50)))
     assert sorted(places) == list(range(1, 51))
     assert (await caches[0].line.sample()).last_place == 50
 
 
 async def test_a_queued_record_is_read_with_its_place_and_no_other_is(cache: Cache) -> None:
-    await cache.mark(queued(), 60, b"a message")
+    await cache.mark("an-earlier-job", b"{}", 60, b"a message")
     record = queued()
-    assert await cache.mark(record, 60, b"a message") == 2
-    assert await cache.mark(record, 60, b"a message") == 0
+    assert await cache.mark(record.id, record.encode(), 60, b"a message") == 2
+    assert await cache.mark(record.id, record.encode(), 60, b"a message") == 0
     found = await cache.get(record.id)
     assert found is not None
     assert (found.body, found.place) == (record.encode(), 2)
@@ -46,7 +46,7 @@ async def test_a_record_without_a_message_has_no_place(cache: Cache) -> None:
 async def test_who_waits_and_who_runs_is_counted(cache: Cache) -> None:
     records = [queued() for _ in range(5)]
     for record in records:
-        await cache.mark(record, 60, b"a message")
+        await cache.mark(record.id, record.encode(), 60, b"a message")
     for record in records[:2]:
         await cache.take(record.id, Lease("a-worker", "1"), 0, 60)
     assert await cache.line.sample() == LineSample(waiting=3, running=2, last_place=5, slots=0, rate=0)
@@ -97,7 +97,7 @@ async def test_any_pace_can_be_told(cache: Cache, seconds: float) -> None:
 
 async def test_a_job_that_comes_again_after_a_failed_attempt_has_no_place(cache: Cache) -> None:
     record = queued(job_id())
-    await cache.mark(record, 60, b"a message")
+    await cache.mark(record.id, record.encode(), 60, b"a message")
     lease = Lease("a-worker", "1")
     await cache.take(record.id, lease, 0, 60)
     await cache.advance(record.started(1, "a-model"), 60)

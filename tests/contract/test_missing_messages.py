@@ -12,7 +12,7 @@ GRACE_S = 0.15
 
 async def marked(cache: Cache) -> Record:
     record = queued()
-    await cache.mark(record, 60, record.id.encode())
+    await cache.mark(record.id, record.encode(), 60, record.id.encode())
     return record
 
 

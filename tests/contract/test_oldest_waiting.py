@@ -15,7 +15,7 @@ PAUSE_S = 0.2
 
 async def marked(cache: Cache) -> Record:
     record = queued()
-    await cache.mark(record, 60, b"a message")
+    await cache.mark(record.id, record.encode(), 60, b"a message")
     return record
 
 

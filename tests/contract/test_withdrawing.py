@@ -11,7 +11,7 @@ from tests.waiting import eventually
 
 async def test_a_withdrawn_job_is_never_taken_and_reads_as_one_that_never_was(cache: Cache) -> None:
     record = queued()
-    await cache.mark(record, 60, b"a message")
+    await cache.mark(record.id, record.encode(), 60, b"a message")
     assert await cache.withdraw(record.id, 60)
     assert (await cache.take(record.id, Lease("a-worker"), 0, 60)).claim is Claim.WITHDRAWN
     assert not await cache.advance(record.started(1, "a-model"), 60)

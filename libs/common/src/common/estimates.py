@@ -4,14 +4,15 @@ import asyncio
 import math
 import time
 from collections.abc import Callable
-from typing import Never
+from typing import NamedTuple, Never
 
+import orjson
 import structlog
 
 from common import metrics
 from common.cache import Line, LineSample
 from common.errors import RETRY_AFTER_S, CacheUnavailable, QueueFull
-from common.jobs import EncodedRecord, QueuePlace
+from common.jobs import EncodedRecord
 
 log = structlog.get_logger()
 
@@ -21,6 +22,20 @@ MAX_AGE_S = 5
 MAX_RETRY_AFTER_S = 30
 #: The longest that a submission is told to wait before it would fit.
 MAX_REFUSAL_S = 3600
+
+
+class Standing(NamedTuple):
+    """Where a job stands in line: 1 is next; None while it is not known when it begins."""
+
+    position: int
+    starts_in_s: float | None
+
+
+class Told(NamedTuple):
+    """A record's JSON, of a job that waits with where it stands, and when to ask again if the job has not ended."""
+
+    body: bytes
+    retry_after_s: int
 
 
 class Estimates:
@@ -51,26 +66,25 @@ class Estimates:
         """Note that a job has joined the line since."""
         self._last_place = max(self._last_place, place)
 
-    def of(self, place: int) -> QueuePlace | None:
+    def of(self, place: int) -> Standing | None:
         """Where the job with this place stands; None while nothing is known of the line."""
-        if self._sample is None or self._clock() - self._sampled_at > MAX_AGE_S:
+        sample = self._sample
+        if sample is None or self._clock() - self._sampled_at > MAX_AGE_S:
             return None
-        position = max(1, self._sample.waiting - self._sample.last_place + place)
-        return QueuePlace(position=position, estimated_start_s=_starts_in_s(self._sample, position))
+        position = max(1, sample.waiting - sample.last_place + place)
+        return Standing(position, _starts_in_s(sample, position))
 
-    def told(self, record: EncodedRecord) -> bytes:
-        """The record's JSON, of a job that waits with its place in line."""
+    def told(self, record: EncodedRecord) -> Told:
+        """What a client hears of a job; about twice until it begins it should ask again."""
         found = None if record.place is None else self.of(record.place)
         if found is None:
-            return record.body
-        return b'%s,"queue":%s}' % (record.body[:-1], found.model_dump_json().encode())
-
-    def retry_after_s(self, record: EncodedRecord) -> int:
-        """In how many seconds to ask for a job again that is not terminal: about twice until it begins."""
-        found = None if record.place is None else self.of(record.place)
-        if found is None or found.estimated_start_s is None:
-            return RETRY_AFTER_S
-        return max(1, min(math.ceil(found.estimated_start_s / 2), MAX_RETRY_AFTER_S))
+            return Told(record.body, RETRY_AFTER_S)
+        position, starts_in_s = found
+        queue = orjson.dumps({"position": position, "estimated_start_s": starts_in_s})
+        body = b'%b,"queue":%b}' % (record.body[:-1], queue)
+        if starts_in_s is None:
+            return Told(body, RETRY_AFTER_S)
+        return Told(body, max(1, min(math.ceil(starts_in_s / 2), MAX_RETRY_AFTER_S)))
 
     def refuse_beyond(self, deadline_s: float) -> None:
         """Raise QueueFull if a job that is submitted now would begin after so many seconds."""
@@ -80,7 +94,7 @@ class Estimates:
 
     def _of_the_next(self) -> float | None:
         found = self.of(self._last_place + 1)
-        return None if found is None else found.estimated_start_s
+        return None if found is None else found.starts_in_s
 
 
 def _starts_in_s(sample: LineSample, position: int) -> float | None:

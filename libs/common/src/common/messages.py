@@ -87,16 +87,22 @@ def encode(job_id: str, prompt: list[ChatMessage], options: Options, metadata: d
     """The body that the gateway publishes; `options.system` is already part of the prompt."""
     body = {
         "id": job_id,
-        "messages": [message.model_dump() for message in prompt],
-        "options": options.model_dump(exclude_none=True, exclude={"system"}),
+        "messages": [{"role": message.role, "content": message.content} for message in prompt],
+        "options": {name: getattr(options, name) for name in _given(options)},
         "metadata": metadata,
     }
     return orjson.dumps(body)
 
 
+def _given(options: Options) -> list[str]:
+    return [
+        name for name in sorted(options.model_fields_set) if name != "system" and getattr(options, name) is not None
+    ]
+
+
 def pack(message: Message) -> bytes:
     """The whole message, properties and headers included, for a copy of it; its body must be UTF-8."""
-    return _MESSAGE.dump_json(message)
+    return orjson.dumps(message, default=bytes.decode)
 
 
 def unpack(copy: bytes) -> Message:

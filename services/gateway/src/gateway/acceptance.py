@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import structlog
 
@@ -38,6 +39,14 @@ class Begun:
     job_id: str
     minted_at: float
     hold: KeyHold
+
+
+class _New(NamedTuple):
+    """A job that is about to be published: its record's JSON, and for how many seconds that is of use."""
+
+    id: str
+    record: bytes
+    ttl_s: float
 
 
 @dataclass(frozen=True)
@@ -86,33 +95,34 @@ class Acceptance:
         now = begun.minted_at if begun else time.time()
         job_id = begun.job_id if begun else self._ids.mint(origin.client, now)
         record = Record.queued(job_id, now, now + deadline_s, request.metadata)
+        new = _New(job_id, record.encode(), record.expires_at - now)
         body = messages.encode(job_id, prompt, request.options, request.metadata)
         structlog.contextvars.bind_contextvars(job_id=job_id)
         self._estimates.refuse_beyond(deadline_s)
         with self._admission.place():
-            place = await self._publish(record, _message(record, body, now, origin), begun.hold if begun else None)
-        return Accepted(job_id, EncodedRecord(record.encode(), is_terminal=False, place=place or None))
+            message = _message(record, body, now, origin)
+            place = await self._publish(new, message, begun.hold if begun else None)
+        return Accepted(job_id, EncodedRecord(new.record, is_terminal=False, place=place or None))
 
-    async def _publish(self, record: Record, message: Message, hold: KeyHold | None) -> int:
+    async def _publish(self, new: _New, message: Message, hold: KeyHold | None) -> int:
         """Record the job before any worker can see it, and publish it; otherwise no worker will take it up.
 
         The answer is its place in line, 0 if it has none.
         """
-        ttl_s = record.expires_at - time.time()
-        place = await self._mark(record, message, ttl_s)
+        place = await self._mark(new, message)
         try:
             await self._broker.publish_job(message)
         except BrokerUnavailable:
-            if await self._withdrawals.withdraw(record.id, ttl_s, hold):
+            if await self._withdrawals.withdraw(new.id, new.ttl_s, hold):
                 raise
             # A worker has the job, so the broker has the message: only the confirm was lost.
             log.warning("job_taken_unconfirmed")
         return place
 
-    async def _mark(self, record: Record, message: Message, ttl_s: float) -> int:
+    async def _mark(self, new: _New, message: Message) -> int:
         """Without a cache the id alone says that the job is queued, and nobody can recover its message."""
         try:
-            place = await self._cache.mark(record, ttl_s, messages.pack(message))
+            place = await self._cache.mark(*new, messages.pack(message))
         except CacheUnavailable:
             log.warning("job_not_recorded")
             return 0

@@ -50,12 +50,11 @@ class Handlers:
         body = await json_body(request)
         submission = read_submission(body, self._max_deadline_s, self._max_timeout_s)
         accepted = await self._accept("jobs", submission, client, request)
+        told = self._estimates.told(accepted.record)
         headers = {"Location": f"/v1/results/{accepted.job_id}", **_replayed(accepted)}
         if not accepted.record.is_terminal:
-            headers["Retry-After"] = str(self._estimates.retry_after_s(accepted.record))
-        return json_bytes(
-            self._estimates.told(accepted.record), status=202 if accepted.is_new else 200, headers=headers
-        )
+            headers["Retry-After"] = str(told.retry_after_s)
+        return json_bytes(told.body, status=202 if accepted.is_new else 200, headers=headers)
 
     async def predict_start(self, request: web.Request) -> web.Response:
         """`POST /predict/start`: the original's call, in the original's envelope."""

@@ -57,15 +57,15 @@ class Handlers:
             found = await self._lookup.find(job_id, client)
         except ServiceError as error:
             return orjson.dumps({"id": job_id, "error": error.body(request_id).model_dump()})
-        return self._estimates.told(found)
+        return self._estimates.told(found).body
 
     def _conditional(self, request: web.Request, found: EncodedRecord) -> web.Response:
         """200 with the record, or 304 if the client has the same one already."""
-        body = self._estimates.told(found)
+        body, retry_after_s = self._estimates.told(found)
         etag = hashlib.blake2b(body, digest_size=12).hexdigest()
         headers = {"ETag": f'"{etag}"', "Cache-Control": "private, no-cache"}
         if not found.is_terminal:
-            headers["Retry-After"] = str(self._estimates.retry_after_s(found))
+            headers["Retry-After"] = str(retry_after_s)
         if "If-None-Match" in request.headers:
             known = request.if_none_match or ()
             if any(tag.value in (etag, "*") for tag in known):

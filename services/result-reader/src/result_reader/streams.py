@@ -84,7 +84,7 @@ class Streams:
 
         async def look() -> EncodedRecord:
             found = await self._lookup.find(job_id, client)
-            return replace(found, body=self._estimates.told(found))
+            return replace(found, body=self._estimates.told(found).body)
 
         return self._following.events(job_id, after, param, look, silence_s)
 

@@ -141,7 +141,7 @@ def properties(message: Message, expiration_ms: int | None = None) -> Basic.Prop
     )
 
 
-def in_one_frame(headers: Mapping[str, HeaderValue]) -> dict[str, HeaderValue]:
+def in_one_frame(headers: Mapping[str, HeaderValue]) -> dict[str, Any]:
     """The headers to send on; the longest are left out if they are too much. Ours are short."""
     kept = {name: value for name, value in headers.items() if not _OF_THE_BROKER.fullmatch(name)}
     too_much = sum(map(_size, kept.items())) - _MOST_HEADER_BYTES

@@ -91,14 +91,24 @@ class Cache:
         A queued record is written only where there is none, and so is every other one with `over_nothing`: for
         copies of what was read elsewhere, and may be out of date. The record lives for `ttl_s` seconds.
         """
-        return bool(await self._write(record, ttl_s, over_nothing=over_nothing))
+        names = self._keys
+        written: int = await scripts.ADVANCE.run(
+            self._commands,
+            [names.job(record.id), names.waiting, names.running, names.text(record.id, record.attempt)],
+            *(RANK[record.status], record.encode(), milliseconds(ttl_s), names.finished, record.id),
+            *(int(over_nothing), names.texts + record.id, encode_piece(record.attempt, 0, "")),
+        )
+        return written == 1
 
-    async def mark(self, queued: Record, ttl_s: float, message: bytes) -> int:
+    async def mark(self, job_id: str, queued: bytes, ttl_s: float, message: bytes) -> int:
         """Write the record of a job that is about to be published, with a copy of its message to recover it by.
 
         The answer is the job's place in line; 0 if there was a record.
         """
-        return await self._write(queued, ttl_s, message=message)
+        keys = [self._keys.job(job_id), self._keys.waiting, self._keys.places]
+        arguments = (job_id, queued, milliseconds(ttl_s), message, _now())
+        place: int = await scripts.MARK.run(self._commands, keys, *arguments)
+        return place
 
     async def withdraw(self, job_id: str, ttl_s: float, hold: KeyHold | None = None) -> bool:
         """Say whether no worker has taken the job up; then, for `ttl_s` seconds, none will.
@@ -210,17 +220,6 @@ class Cache:
         for announcements in self._listening:
             await announcements.aclose()
         await self._commands.aclose()
-
-    async def _write(self, record: Record, ttl_s: float, *, over_nothing: bool = False, message: bytes = b"") -> int:
-        names = self._keys
-        written: int = await scripts.ADVANCE.run(
-            self._commands,
-            [names.job(record.id), names.waiting, names.running, names.text(record.id, record.attempt), names.places],
-            *(RANK[record.status], record.encode(), milliseconds(ttl_s)),
-            *(names.finished, record.id, int(over_nothing), message, _now()),
-            *(names.texts + record.id, encode_piece(record.attempt, 0, "")),
-        )
-        return written
 
 
 def _now() -> int:

@@ -5,14 +5,26 @@ What the fields mean stands in records.py. Times are in milliseconds of Unix tim
 
 from common.cache.commands import Script
 
+# The record of a job that is about to be published, over nothing. The copy of its message makes it one that can be
+# recovered, and it gets the next place in line (line.py).
+# KEYS: job, waiting, places. ARGV: id, record, milliseconds to live, the message's copy, when the job is due.
+# Returns the place in line; 0 if there was a record.
+MARK = Script("""
+if redis.call('HEXISTS', KEYS[1], 'rank') == 1 then return 0 end
+local place = redis.call('INCR', KEYS[3])
+redis.call('HSET', KEYS[1], 'rank', 0, 'record', ARGV[2], 'message', ARGV[4], 'place', place)
+redis.call('PEXPIRE', KEYS[1], ARGV[3])
+redis.call('ZADD', KEYS[2], ARGV[5], ARGV[1])
+return place
+""")
+
 # Forward only, in one round trip: queued is written over nothing, in_progress over queued and itself,
 # a terminal record over anything but another one. What somebody wants cancelled does not begin any more, whatever
-# copies of older records are written over nothing. A copy of the message makes the job one that can be recovered, and
-# gives it the next place in line (line.py). That an attempt begins is announced to those who follow its text, which
-# is deleted when the job ends.
-# KEYS: job, waiting, running, text, places. ARGV: rank, record, milliseconds to live, channel, id,
-# 1 if only over nothing, the message's copy or '', when the job is due, channel of its text, what is announced there.
-# Returns the place in line if there is one, else 1 if written.
+# copies of older records are written over nothing. That an attempt begins is announced to those who follow its text,
+# which is deleted when the job ends.
+# KEYS: job, waiting, running, text. ARGV: rank, record, milliseconds to live, channel, id,
+# 1 if only over nothing, channel of its text, what is announced there.
+# Returns 1 if written.
 ADVANCE = Script("""
 local job = redis.call('HMGET', KEYS[1], 'rank', 'cancel')
 local current, rank = tonumber(job[1] or '-1'), tonumber(ARGV[1])
@@ -21,13 +33,7 @@ if current >= 0 and ARGV[6] == '1' then return 0 end
 if job[2] and rank == 1 and ARGV[6] ~= '1' then return 0 end
 redis.call('HSET', KEYS[1], 'rank', rank, 'record', ARGV[2])
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
-if ARGV[7] ~= '' then
-  local place = redis.call('INCR', KEYS[5])
-  redis.call('HSET', KEYS[1], 'message', ARGV[7], 'place', place)
-  redis.call('ZADD', KEYS[2], ARGV[8], ARGV[5])
-  return place
-end
-if rank == 1 then redis.call('PUBLISH', ARGV[9], ARGV[10]) end
+if rank == 1 then redis.call('PUBLISH', ARGV[7], ARGV[8]) end
 if rank == 2 then
   redis.call('DEL', KEYS[4])
   redis.call('HDEL', KEYS[1], 'owner', 'token', 'attempts', 'message', 'place')
