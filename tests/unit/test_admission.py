@@ -61,7 +61,7 @@ def queue(admission: Admission) -> Queue:
 def in_flight(admission: Admission) -> Iterator[ExitStack]:
     """A publish that neither succeeds nor fails before the test ends."""
     with ExitStack() as stack:
-        stack.enter_context(admission.place())
+        stack.enter_context(admission)
         yield stack
 
 
@@ -70,7 +70,7 @@ def admitted(admission: Admission, tries: int = 10) -> int:
     count = 0
     for _ in range(tries):
         try:
-            with admission.place():
+            with admission:
                 count += 1
         except QueueFull:
             pass
@@ -78,7 +78,7 @@ def admitted(admission: Admission, tries: int = 10) -> int:
 
 
 def retry_after_s(admission: Admission) -> int:
-    with pytest.raises(QueueFull) as refusal, admission.place():
+    with pytest.raises(QueueFull) as refusal, admission:
         pass
     assert refusal.value.code is ErrorCode.QUEUE_FULL
     assert refusal.value.retry_after_s is not None
@@ -130,7 +130,7 @@ async def test_what_workers_take_makes_place(admission: Admission, queue: Queue)
 
 def test_a_publish_that_fails_gives_its_place_back(admission: Admission) -> None:
     for _ in range(10):
-        with pytest.raises(BrokerUnavailable), admission.place():
+        with pytest.raises(BrokerUnavailable), admission:
             raise BrokerUnavailable
     assert admitted(admission) == 3
 

@@ -105,7 +105,7 @@ def error_response(
 
 def json_bytes(body: bytes, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
     """An answer whose body is JSON already."""
-    return web.Response(body=body, status=status, headers=headers, content_type="application/json")
+    return web.Response(body=body, status=status, headers={"Content-Type": "application/json", **(headers or {})})
 
 
 async def json_body(request: web.Request) -> bytes:

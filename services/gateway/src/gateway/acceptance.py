@@ -99,7 +99,7 @@ class Acceptance:
         body = messages.encode(job_id, prompt, request.options, request.metadata)
         structlog.contextvars.bind_contextvars(job_id=job_id)
         self._estimates.refuse_beyond(deadline_s)
-        with self._admission.place():
+        with self._admission:
             message = _message(record, body, now, origin)
             place = await self._publish(new, message, begun.hold if begun else None)
         return Accepted(job_id, EncodedRecord(new.record, is_terminal=False, place=place or None))

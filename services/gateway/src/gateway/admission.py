@@ -4,8 +4,8 @@ import asyncio
 import math
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from common.errors import BrokerUnavailable, QueueFull
@@ -33,6 +33,9 @@ class Admission:
 
     Between two samples the depth is what it was and what this gateway publishes. So a gateway alone keeps the
     bound exactly; what others publish, and what workers take, it learns with the next sample.
+
+    As a context it is a place in the queue for what the block publishes, given back if that fails; entering raises
+    QueueFull. Any number may be in it at a time.
     """
 
     def __init__(self, most: int | None, clock: Callable[[], float] = time.monotonic) -> None:
@@ -46,21 +49,17 @@ class Admission:
         self._samples = deque([_Sample(clock(), 0, 0)])
         self._refusing = asyncio.Event()
 
-    @contextmanager
-    def place(self) -> Iterator[None]:
-        """A place in the queue for what the block publishes, given back if it fails; raises QueueFull."""
+    def __enter__(self) -> None:
         if self._is_full():
             self._refusing.set()
             raise QueueFull(self._retry_after_s())
         self._in_flight += 1
         self._count(1)
-        try:
-            yield
-        except BaseException:
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
             self._count(-1)
-            raise
-        finally:
-            self._in_flight -= 1
+        self._in_flight -= 1
 
     async def watch(self, ask_depth: Callable[[], Awaitable[int]]) -> None:
         """Sample the depth for as long as there is a bound: for ever; more often while submissions are refused."""

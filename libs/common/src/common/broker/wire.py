@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import structlog
@@ -28,6 +29,7 @@ _MOST_HEADER_BYTES = 120_000
 _PERSISTENT = 2
 _RETURNS_HEADER = "x-delivery-count"
 # The broker's own book-keeping about one stay of a message on it: not to be sent on with the message.
+_NAMES_REMEMBERED = 256
 _OF_THE_BROKER = re.compile(r"x-(delivery-count|acquired-count|death|(first|last)-death-.*)")
 
 # What is tried on a channel or connection that is closed already raises RuntimeErrors.
@@ -143,7 +145,7 @@ def properties(message: Message, expiration_ms: int | None = None) -> Basic.Prop
 
 def in_one_frame(headers: Mapping[str, HeaderValue]) -> dict[str, Any]:
     """The headers to send on; the longest are left out if they are too much. Ours are short."""
-    kept = {name: value for name, value in headers.items() if not _OF_THE_BROKER.fullmatch(name)}
+    kept = {name: value for name, value in headers.items() if not _is_of_the_broker(name)}
     too_much = sum(map(_size, kept.items())) - _MOST_HEADER_BYTES
     while too_much > 0:
         longest = max(kept.items(), key=_size)
@@ -152,10 +154,19 @@ def in_one_frame(headers: Mapping[str, HeaderValue]) -> dict[str, Any]:
     return kept
 
 
+@lru_cache(_NAMES_REMEMBERED)
+def _is_of_the_broker(name: str) -> bool:
+    return _OF_THE_BROKER.fullmatch(name) is not None
+
+
 def _size(header: tuple[str, HeaderValue]) -> int:
     """At least the bytes that a header takes."""
     name, value = header
-    return 1 + len(name.encode()) + (5 + len(value.encode()) if isinstance(value, str) else 9)
+    return 1 + _bytes(name) + (5 + _bytes(value) if isinstance(value, str) else 9)
+
+
+def _bytes(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode())
 
 
 def plain(headers: Mapping[str, Any]) -> dict[str, HeaderValue]:

@@ -47,6 +47,7 @@ class SharedConnection:
     """Keeps one connection while it is of use, and makes the next one when a command needs it."""
 
     def __init__(self, url: str, timeout_s: float, breaker: Breaker, cut_off: CutOff) -> None:
+        self._loop = asyncio.get_running_loop()
         self._pool = new_pool(url, timeout_s, 1, NO_RETRY)
         self._timeout_s = timeout_s
         self._breaker = breaker
@@ -61,8 +62,7 @@ class SharedConnection:
         self._life: asyncio.Task[None] | None = None
 
     def call(self, *parts: Part, always: bool = False) -> asyncio.Future[Any]:
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[Any] = loop.create_future()
+        answer: asyncio.Future[Any] = self._loop.create_future()
         try:
             is_try = self._breaker.admit(always=always)
         except Away as error:
@@ -71,7 +71,7 @@ class SharedConnection:
         self._in_line.append(_Command(pack(parts), answer, is_try=is_try))
         if not self._writing_is_due:
             self._writing_is_due = True
-            loop.call_soon(self._write)
+            self._loop.call_soon(self._write)
         return answer
 
     async def aclose(self) -> None:
@@ -129,8 +129,12 @@ class SharedConnection:
         replies = hiredis.Reader(notEnoughData=UNFINISHED)
         while data := await stream.read(READ_BYTES):
             replies.feed(data)
+            told = 0
             while (reply := replies.gets()) is not UNFINISHED:
                 self._tell(self._written.popleft(), reply)
+                told += 1
+            if told:
+                self._breaker.answered()
             self._answered_at = time.monotonic()
             if self._in_line:
                 self._write()
@@ -141,9 +145,7 @@ class SharedConnection:
         self._end_of_try(command)
         if isinstance(reply, hiredis.ReplyError):
             self._tell_error(command, reply)
-            return
-        self._breaker.answered()
-        if not command.answer.done():
+        elif not command.answer.done():
             command.answer.set_result(reply)
 
     def _tell_error(self, command: _Command, error: Exception) -> None:
@@ -152,7 +154,6 @@ class SharedConnection:
             # A server that is not, or no longer, the one to talk to; the next connection may lead to another.
             self._written.appendleft(command)
             raise ConnectionError(kind)
-        self._breaker.answered()
         _fail(command, ScriptUnknown() if kind == "NOSCRIPT" else _unavailable(error))
 
     def _end(self, error: Exception, *, was_there: bool) -> None:
@@ -197,7 +198,7 @@ class SharedConnection:
                 self._set_clock(waiting.due)
 
     def _set_clock(self, due: float) -> None:
-        self._clock = asyncio.get_running_loop().call_later(due - time.monotonic(), self._ring, due)
+        self._clock = self._loop.call_later(due - time.monotonic(), self._ring, due)
 
     def _ring(self, due: float) -> None:
         """Fail those whose time is over; but an event loop that was busy reads first what has arrived."""
