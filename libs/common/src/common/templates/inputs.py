@@ -38,8 +38,8 @@ class InvalidTemplate(Exception):
         self.message = message
 
 
-def check_schema(schema: dict[str, Any]) -> None:
-    """Raise SchemaError or ValueError unless this is a schema of named inputs, each bounded in size."""
+def check_schema(schema: dict[str, Any]) -> Draft202012Validator:
+    """What inputs are held against; raises SchemaError or ValueError unless each is named and bounded in size."""
     Draft202012Validator.check_schema(schema)
     if schema.get("type") != "object" or schema.get("additionalProperties") is not False:
         raise ValueError('"type" must be "object" and "additionalProperties" false')
@@ -48,18 +48,20 @@ def check_schema(schema: dict[str, Any]) -> None:
     for field, rule in schema.get("properties", {}).items():
         if problem := _loose(rule):
             raise ValueError(f"{field}: {problem}")
+    return Draft202012Validator(schema, format_checker=_FORMATS)
 
 
-def check_inputs(schema: dict[str, Any], inputs: Mapping[str, JsonValue]) -> None:
+def check_inputs(validator: Draft202012Validator, inputs: Mapping[str, JsonValue]) -> None:
     """Raise InvalidTemplate for the first thing wrong.
 
     First the unknown fields in alphabetical order, then each field in the order of the schema, missing or
     bad, then what concerns several fields at once.
     """
+    schema: Any = validator.schema
     properties = schema.get("properties", {})
     for field in sorted(inputs.keys() - properties.keys()):
         raise _unknown(field)
-    errors = list(Draft202012Validator(schema, format_checker=_FORMATS).iter_errors(dict(inputs)))
+    errors = list(validator.iter_errors(dict(inputs)))
     for field in properties:
         if field in schema.get("required", ()) and field not in inputs:
             raise InvalidTemplate(f"inputs.{field}", "is required")

@@ -24,6 +24,8 @@ def quote(value: JsonValue) -> str:
     written as `\uXXXX`, and so are the delimiters. Raises ValueError for a lone surrogate, NaN or infinity.
     """
     text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    if text.isprintable() and _DELIMITERS.isdisjoint(text):
+        return text
     return "".join(_escape(char) if char in _DELIMITERS or not char.isprintable() else char for char in text)
 
 

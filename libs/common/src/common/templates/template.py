@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 import jinja2
 from jinja2.meta import find_undeclared_variables
 from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jsonschema import Draft202012Validator
 from pydantic import JsonValue
 
 from common.templates.fortune import fortune_facts
@@ -42,11 +43,12 @@ class Template:
 
     name: str
     schema: dict[str, Any]
+    validator: Draft202012Validator
     messages: tuple[tuple[Role, jinja2.Template], ...]
 
     def render(self, inputs: Mapping[str, JsonValue]) -> tuple[RenderedMessage, ...]:
         """The messages for these inputs; raises InvalidTemplate if the template does not take them."""
-        check_inputs(self.schema, inputs)
+        check_inputs(self.validator, inputs)
         facts = DERIVE[self.name](inputs) if self.name in DERIVE else {}
         absent = dict.fromkeys(self.schema.get("properties", {}))
         seen = {"inputs": absent | dict(inputs), "facts": facts}
@@ -57,8 +59,7 @@ def read_template(folder: Path) -> Template:
     """The template of the folder; raises BrokenTemplate, saying what is wrong where."""
     try:
         schema = json.loads((folder / "inputs.schema.json").read_text("utf-8"))
-        check_schema(schema)
-        template = Template(folder.name, schema, tuple(_messages(folder)))
+        template = Template(folder.name, schema, check_schema(schema), tuple(_messages(folder)))
         for example in schema["examples"]:
             template.render(example)
     except Exception as error:
