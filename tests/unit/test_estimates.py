@@ -32,25 +32,25 @@ def record(number: int | None) -> EncodedRecord:
 
 
 @pytest.mark.parametrize(
-    ("number", "expected"), [(1000, Standing(100, 20.0)), (901, Standing(1, 0.2)), (951, Standing(51, 10.2))]
+    ("number", "expected"), [(1000, Standing(100, 200)), (901, Standing(1, 2)), (951, Standing(51, 102))]
 )
 def test_who_came_later_says_how_many_are_before(number: int, expected: Standing) -> None:
     assert knowing(BUSY).of(number) == expected
 
 
 def test_who_came_after_the_sample_stands_behind_it() -> None:
-    assert knowing(BUSY).of(1010) == Standing(110, 22.0)
+    assert knowing(BUSY).of(1010) == Standing(110, 220)
 
 
 @pytest.mark.parametrize("number", [900, 1, -5])
 def test_who_should_have_been_taken_is_next(number: int) -> None:
-    assert knowing(BUSY).of(number) == Standing(1, 0.2)
+    assert knowing(BUSY).of(number) == Standing(1, 2)
 
 
 def test_free_slots_take_the_first_at_once_whatever_the_rate() -> None:
-    assert [knowing(IDLE).of(1000 + n) for n in (1, 6, 7)] == [Standing(1, 0.0), Standing(6, 0.0), Standing(7, 0.2)]
+    assert [knowing(IDLE).of(1000 + n) for n in (1, 6, 7)] == [Standing(1, 0), Standing(6, 0), Standing(7, 2)]
     unknown = LineSample(waiting=0, running=0, last_place=0, slots=1, rate=0.0)
-    assert [knowing(unknown).of(n) for n in (1, 2)] == [Standing(1, 0.0), Standing(2, None)]
+    assert [knowing(unknown).of(n) for n in (1, 2)] == [Standing(1, 0), Standing(2, None)]
 
 
 def test_without_workers_there_is_a_position_and_no_estimate() -> None:

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple, Never
 
-import orjson
 import structlog
 
 from common import metrics
@@ -25,10 +24,10 @@ MAX_REFUSAL_S = 3600
 
 
 class Standing(NamedTuple):
-    """Where a job stands in line: 1 is next; None while it is not known when it begins."""
+    """Where a job stands in line, 1 is next; and in how many tenths of a second it begins, if that is known."""
 
     position: int
-    starts_in_s: float | None
+    starts_in_tenths: int | None
 
 
 class Told(NamedTuple):
@@ -72,19 +71,21 @@ class Estimates:
         if sample is None or self._clock() - self._sampled_at > MAX_AGE_S:
             return None
         position = max(1, sample.waiting - sample.last_place + place)
-        return Standing(position, _starts_in_s(sample, position))
+        return Standing(position, _starts_in_tenths(sample, position))
 
     def told(self, record: EncodedRecord) -> Told:
         """What a client hears of a job; about twice until it begins it should ask again."""
         found = None if record.place is None else self.of(record.place)
         if found is None:
             return Told(record.body, RETRY_AFTER_S)
-        position, starts_in_s = found
-        queue = orjson.dumps({"position": position, "estimated_start_s": starts_in_s})
-        body = b'%b,"queue":%b}' % (record.body[:-1], queue)
-        if starts_in_s is None:
-            return Told(body, RETRY_AFTER_S)
-        return Told(body, max(1, min(math.ceil(starts_in_s / 2), MAX_RETRY_AFTER_S)))
+        position, tenths = found
+        if tenths is None:
+            queue, retry_after_s = b',"queue":{"position":%d,"estimated_start_s":null}}' % position, RETRY_AFTER_S
+        else:
+            of_s = (position, tenths // 10, tenths % 10)
+            queue = b',"queue":{"position":%d,"estimated_start_s":%d.%d}}' % of_s
+            retry_after_s = max(1, min(-(-tenths // 20), MAX_RETRY_AFTER_S))
+        return Told(record.body[:-1] + queue, retry_after_s)
 
     def refuse_beyond(self, deadline_s: float) -> None:
         """Raise QueueFull if a job that is submitted now would begin after so many seconds."""
@@ -94,15 +95,17 @@ class Estimates:
 
     def _of_the_next(self) -> float | None:
         found = self.of(self._last_place + 1)
-        return None if found is None else found.starts_in_s
+        if found is None or found.starts_in_tenths is None:
+            return None
+        return found.starts_in_tenths / 10
 
 
-def _starts_in_s(sample: LineSample, position: int) -> float | None:
+def _starts_in_tenths(sample: LineSample, position: int) -> int | None:
     """The free slots take the first ones at once; after that one begins whenever one ends."""
     beyond = position - max(0, sample.slots - sample.running)
     if beyond <= 0:
-        return 0.0
-    return round(beyond / sample.rate, 1) if sample.rate else None
+        return 0
+    return round(10 * beyond / sample.rate) if sample.rate else None
 
 
 def _or_nan(seconds: float | None) -> float:

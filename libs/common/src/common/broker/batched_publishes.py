@@ -20,7 +20,7 @@ from common.broker.frames import message_frames
 from common.broker.wire import Route, in_one_frame, ours
 from common.errors import BrokerUnavailable
 from common.messages import Message
-from common.timeouts import Limit, answered_within
+from common.timeouts import Limits, answered_within
 
 #: Messages, and bytes of them, in one write; the others stand in line until it has left this process.
 MOST_MESSAGES = 500
@@ -35,20 +35,14 @@ class _Unconfirmed:
     It has ended when the broker has answered or the channel is closed, also if its caller's time was over before.
     """
 
-    __slots__ = ("_end", "_has_ended", "_limit", "answer", "frames", "message_id")
+    __slots__ = ("_end", "_has_ended", "answer", "frames", "message_id")
 
     def __init__(
-        self,
-        frames: bytes,
-        message_id: str,
-        timeout_s: float,
-        loop: asyncio.AbstractEventLoop,
-        end: Callable[["_Unconfirmed"], None],
+        self, frames: bytes, message_id: str, answer: asyncio.Future[None], end: Callable[["_Unconfirmed"], None]
     ) -> None:
         self.frames = frames
         self.message_id = message_id
-        self.answer: asyncio.Future[None] = loop.create_future()
-        self._limit = Limit(loop, timeout_s, self._late)
+        self.answer = answer
         self._end = end
         self._has_ended: asyncio.Event | None = None
 
@@ -66,7 +60,6 @@ class _Unconfirmed:
         self.end()
 
     def end(self) -> None:
-        self._limit.lift()
         self._end(self)
         if self._has_ended is not None:
             self._has_ended.set()
@@ -74,10 +67,6 @@ class _Unconfirmed:
     async def has_ended(self) -> None:
         self._has_ended = self._has_ended or asyncio.Event()
         await self._has_ended.wait()
-
-    def _late(self) -> None:
-        if not self.answer.done():
-            self.answer.set_exception(ours(TimeoutError()))
 
 
 class BatchedPublishes:
@@ -87,6 +76,7 @@ class BatchedPublishes:
         # Typed as an abstract one, it would hide what this has to know.
         self._channel: Any = channel
         self._loop = asyncio.get_running_loop()
+        self._limits = Limits(self._loop, lambda: ours(TimeoutError()))
         self._in_line: deque[_Unconfirmed] = deque()
         # By their ids, by which aiormq knows whose message the broker returns: one of each at a time.
         self._unconfirmed: dict[str, _Unconfirmed] = {}
@@ -108,13 +98,14 @@ class BatchedPublishes:
         if self._channel.is_closed:
             raise BrokerUnavailable
         frames = self._marshal(message, route, message_id, expiration_ms)
-        entry = _Unconfirmed(frames, message_id, timeout_s, self._loop, self._forget)
-        self._unconfirmed[message_id] = entry
+        answer = self._loop.create_future()
+        self._limits.add(answer, timeout_s)
+        entry = self._unconfirmed[message_id] = _Unconfirmed(frames, message_id, answer, self._forget)
         self._in_line.append(entry)
         if not self._writing_is_due and self._leaving is None:
             self._writing_is_due = True
             self._loop.call_soon(self._write)
-        await entry.answer
+        await answer
 
     async def _after_the_earlier(self, message_id: str, timeout_s: float) -> float:
         """Wait until no message of this id is unconfirmed; returns the seconds that are left."""
