@@ -5,21 +5,20 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import httpx2
 import openai
 import orjson
 import structlog
-from openai import AsyncOpenAI, AsyncStream
 
 from common import metrics
 from common.prompts import ChatMessage, Options
 from gpt_worker import failures, retries
 from gpt_worker.answers import Answer, answer_in
+from gpt_worker.client import Client
 from gpt_worker.failures import Failure, UpstreamFailure
 from gpt_worker.keys import KeyPool
 from gpt_worker.settings import WorkerSettings
 from gpt_worker.streamed import StreamedAnswer
-from gpt_worker.transport import EVENTS, new_client
+from gpt_worker.transport import new_client
 
 log = structlog.get_logger()
 
@@ -33,10 +32,6 @@ _GENERAL_ERROR = 500
 
 #: What is given each part of an answer.
 Write = Callable[[str], None]
-
-#: The client makes a random one for each call otherwise, and sends none either way.
-_UNSENT: Any = {"idempotency_key": "unsent"}
-_AS_EVENTS: Any = {**_UNSENT, "headers": {"Accept": EVENTS}}
 
 
 class Completion:
@@ -53,7 +48,7 @@ class Completion:
         base_url = settings.openai_base_url or OPENAI_URL
         self._http = new_client(base_url, settings.job_timeout_s)
         self._clients = {
-            key: AsyncOpenAI(
+            key: Client(
                 api_key=key,
                 base_url=base_url,
                 max_retries=0,
@@ -121,7 +116,7 @@ def _request(prompt: list[ChatMessage], model: str, options: Options) -> dict[st
     }
 
 
-async def _call(client: AsyncOpenAI, request: dict[str, Any], model: str, write: Write | None) -> Answer:
+async def _call(client: Client, request: dict[str, Any], model: str, write: Write | None) -> Answer:
     try:
         if write is None:
             return await _whole_answer(client, request, model)
@@ -140,24 +135,15 @@ async def _call(client: AsyncOpenAI, request: dict[str, Any], model: str, write:
         raise UpstreamFailure(Failure.MALFORMED_ANSWER) from error
 
 
-async def _whole_answer(client: AsyncOpenAI, request: dict[str, Any], model: str) -> Answer:
+async def _whole_answer(client: Client, request: dict[str, Any], model: str) -> Answer:
     """The answer, read from bytes: to check the request and build the completion as objects costs as much again."""
-    response = await client.post(
-        "/chat/completions", content=orjson.dumps(request), cast_to=httpx2.Response, options=_UNSENT
-    )
+    response = await client.whole(orjson.dumps(request))
     return answer_in(response.content, model)
 
 
-async def _streamed_answer(client: AsyncOpenAI, request: dict[str, Any], model: str, write: Write) -> Answer:
+async def _streamed_answer(client: Client, request: dict[str, Any], model: str, write: Write) -> Answer:
     """The answer in parts; whole all the same from an upstream that cannot do otherwise."""
-    stream = await client.post(
-        "/chat/completions",
-        content=orjson.dumps({**request, **_STREAMED}),
-        cast_to=object,
-        options=_AS_EVENTS,
-        stream=True,
-        stream_cls=AsyncStream[object],
-    )
+    stream = await client.events(orjson.dumps({**request, **_STREAMED}))
     async with stream:
         if stream.response.headers.get("Content-Type", "").startswith("application/json"):
             return answer_in(await stream.response.aread(), model)

@@ -24,11 +24,27 @@ KEPT_S = 4
 
 def new_client(base_url: str, timeout_s: float) -> httpx2.AsyncClient:
     """A client for every key, to be closed once. Needs a running event loop."""
-    return httpx2.AsyncClient(
+    return _Client(
         transport=AiohttpTransport(proxy_for(base_url)),
         timeout=httpx2.Timeout(timeout_s, connect=CONNECT_TIMEOUT_S),
         follow_redirects=True,
     )
+
+
+class _Client(httpx2.AsyncClient):
+    """Sends at once what needs no more than that: there is no password, no cookie, and hardly ever a redirect."""
+
+    def __init__(self, *, transport: httpx2.AsyncBaseTransport, **told: Any) -> None:
+        super().__init__(transport=transport, **told)
+        self._sends = transport.handle_async_request
+
+    async def send(self, request: httpx2.Request, *, stream: bool = False, **told: Any) -> httpx2.Response:
+        response = await self._sends(request)
+        if not response.has_redirect_location:
+            return response
+        await response.aclose()
+        # Asked again, since only the whole client knows how to follow.
+        return await super().send(request, stream=stream, **told)
 
 
 class AiohttpTransport(httpx2.AsyncBaseTransport):
@@ -42,19 +58,19 @@ class AiohttpTransport(httpx2.AsyncBaseTransport):
             cookie_jar=aiohttp.DummyCookieJar(),  # httpx2 sees to them
             auto_decompress=False,  # and to this
             proxy=proxy,
+            # How long the answer may take, each call says around itself.
+            timeout=aiohttp.ClientTimeout(sock_connect=CONNECT_TIMEOUT_S),
         )
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """The answer, with its body if that is not to be read as it comes; raises TransportError."""
-        timeout = request.extensions["timeout"]
         with _translated():
             response = await self._session.request(
                 request.method,
                 str(request.url),
                 headers=request.headers.multi_items(),
-                data=request.content,
+                data=request.read(),
                 allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(sock_connect=timeout["connect"], sock_read=timeout["read"]),
             )
             head: dict[str, Any] = {"headers": response.raw_headers, "request": request}
             if request.headers.get("Accept") == EVENTS:
