@@ -10,6 +10,7 @@ import openai
 
 from gpt_worker.transport import EVENTS
 
+_STREAM = openai.AsyncStream[object]
 PATH = "/chat/completions"
 #: The client makes a random one for each call otherwise, and sends none either way.
 _UNSENT: Any = {"idempotency_key": "unsent"}
@@ -41,13 +42,14 @@ class Client(openai.AsyncOpenAI):
 
     async def events(self, body: bytes) -> openai.AsyncStream[object]:
         """The answer as it comes; raises OpenAIError."""
-        kind, stream = self._events, openai.AsyncStream[object]
+        kind, stream = self._events, _STREAM
         if kind.options is None:
             return await self.post(
                 PATH, content=body, cast_to=object, options=kind.told, stream=True, stream_cls=stream
             )
-        options = kind.options.model_copy(update={"content": body})
-        return await self.request(object, options, stream=True, stream_cls=stream)
+        return await self.request(
+            object, kind.options.model_copy(update={"content": body}), stream=True, stream_cls=stream
+        )
 
     def _build_request(self, options: Any, *, retries_taken: int = 0) -> httpx2.Request:
         """The first of a kind is made by the client, the others like it, with other bodies."""

@@ -116,6 +116,11 @@ def _request(prompt: list[ChatMessage], model: str, options: Options) -> dict[st
     }
 
 
+def _encoded(request: dict[str, Any]) -> bytes:
+    """The request as JSON. A copy: what orjson makes takes 4 kB for as long as it is kept, and a call keeps it."""
+    return bytes(memoryview(orjson.dumps(request)))
+
+
 async def _call(client: Client, request: dict[str, Any], model: str, write: Write | None) -> Answer:
     try:
         if write is None:
@@ -137,13 +142,13 @@ async def _call(client: Client, request: dict[str, Any], model: str, write: Writ
 
 async def _whole_answer(client: Client, request: dict[str, Any], model: str) -> Answer:
     """The answer, read from bytes: to check the request and build the completion as objects costs as much again."""
-    response = await client.whole(orjson.dumps(request))
+    response = await client.whole(_encoded(request))
     return answer_in(response.content, model)
 
 
 async def _streamed_answer(client: Client, request: dict[str, Any], model: str, write: Write) -> Answer:
     """The answer in parts; whole all the same from an upstream that cannot do otherwise."""
-    stream = await client.events(orjson.dumps({**request, **_STREAMED}))
+    stream = await client.events(_encoded({**request, **_STREAMED}))
     async with stream:
         if stream.response.headers.get("Content-Type", "").startswith("application/json"):
             return answer_in(await stream.response.aread(), model)

@@ -65,9 +65,9 @@ class Processing:
             return job
         structlog.contextvars.bind_contextvars(job_id=job.id)
         lease = self._in_hand.new_lease()
+        wish = self._cancelling.begin(job.id)
         try:
-            with self._cancelling.of(job.id) as wish:
-                result = await self._process(job, lease, wish, redelivered=delivery.redelivered)
+            result = await self._process(job, lease, wish, redelivered=delivery.redelivered)
         except asyncio.CancelledError:
             _go_on_after_cancel()
             result = Result(Outcome.INTERRUPTED, job.id)
@@ -76,6 +76,8 @@ class Processing:
         except Exception:
             log.exception("attempt_broke")
             result = self._endings.gave_up(Outcome.BROKEN, job.record, ErrorCode.INTERNAL)
+        finally:
+            self._cancelling.end(job.id, wish)
         task = asyncio.current_task()
         was_attempted = task in self.attempting
         self.attempting.discard(task)
@@ -101,7 +103,10 @@ class Processing:
         if taken.attempt > self._settings.max_attempts:
             record = record.model_copy(update={"attempt": taken.attempt - 1})
             return self._endings.gave_up(Outcome.EXHAUSTED, record, ErrorCode.ATTEMPTS_EXHAUSTED)
-        return await self._attempt_in_conversation(job, record, taken.attempt, lease, wish)
+        attempt = taken.attempt
+        # A call keeps what the frames below it hold, for as long as it takes.
+        del taken, known
+        return await self._attempt_in_conversation(job, record, attempt, lease, wish)
 
     async def _known_to_store(self, job: Job, seen: Record | None, *, redelivered: bool) -> Record | None:
         """What the store knows of the job, unless that has expired; raises StoreUnavailable.
