@@ -46,7 +46,7 @@ class Pace:
         self._took_s: deque[float] = deque(maxlen=max(FEWEST, min(slots, MOST)))
 
     def slot(self) -> Slot:
-        """Take a slot for a block, whose time counts unless it makes no attempt: that says nothing of the next job."""
+        """Take a slot for a block, whose time counts unless no attempt is made: that says nothing of the next job."""
         slot = Slot(self, self._clock())
         self._taken.add(slot)
         return slot

@@ -3,10 +3,11 @@
 import asyncio
 import re
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from types import TracebackType
 from typing import Any, NamedTuple
 
 import structlog
@@ -97,12 +98,31 @@ class Delivery:
             self._on_settled()
 
 
-@asynccontextmanager
-async def in_time(timeout_s: float) -> AsyncIterator[None]:
+def in_time(timeout_s: float) -> "InTime":
     """Turn every way in which the broker can fail us, silence among them, into BrokerUnavailable."""
-    with translated():
-        async with asyncio.timeout(timeout_s):
-            yield
+    return InTime(timeout_s)
+
+
+class InTime:
+    """Around what the broker is asked. A class, since each delivery is settled in one."""
+
+    __slots__ = ("_time",)
+
+    def __init__(self, timeout_s: float) -> None:
+        self._time = asyncio.timeout(timeout_s)
+
+    async def __aenter__(self) -> None:
+        await self._time.__aenter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, frames: TracebackType | None
+    ) -> None:
+        if error is None:
+            await self._time.__aexit__(None, None, None)
+            return
+        with translated():
+            await self._time.__aexit__(kind, error, frames)
+            raise error
 
 
 @contextmanager
