@@ -33,6 +33,11 @@ class Client(openai.AsyncOpenAI):
         super().__init__(**told)
         self._whole, self._events = _Kind(_UNSENT), _Kind(_AS_EVENTS)
 
+    @property
+    def user_agent(self) -> str:
+        """The real client's, which else would be named after this class."""
+        return f"{openai.AsyncOpenAI.__name__}/Python {openai.__version__}"
+
     async def whole(self, body: bytes) -> httpx2.Response:
         """The answer, whole; raises OpenAIError."""
         kind = self._whole
