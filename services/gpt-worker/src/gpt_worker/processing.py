@@ -55,6 +55,7 @@ class Processing:
         self._answering = Answering(settings, cache, completion)
         self._reading = Reading(settings)
         self._conversation = Conversation(settings, cache, store)
+        self._loop = asyncio.get_running_loop()
         #: The tasks in which an attempt has begun.
         self.attempting: set[asyncio.Task[Any] | None] = set()
 
@@ -78,7 +79,7 @@ class Processing:
             result = self._endings.gave_up(Outcome.BROKEN, job.record, ErrorCode.INTERNAL)
         finally:
             self._cancelling.end(job.id, wish)
-        task = asyncio.current_task()
+        task = asyncio.current_task(self._loop)
         was_attempted = task in self.attempting
         self.attempting.discard(task)
         turn = turn_of(job, result.record, self._settings.conversation_ttl_s)
@@ -155,11 +156,12 @@ class Processing:
             return self._endings.again(Outcome.POSTPONED, job.record, job.attempts_before)
         except ServiceError as error:
             return self._endings.gave_up(Outcome.FAILED, record, error.code)
-        return await self._attempt(replace(job, prompt=prompt), record, attempt, lease, wish)
+        whole = job if prompt is job.prompt else replace(job, prompt=prompt)
+        return await self._attempt(whole, record, attempt, lease, wish)
 
     async def _attempt(self, job: Job, record: Record, attempt: int, lease: Lease, wish: Wish) -> Result:
         """Call the model once, with the lease in hand."""
-        self.attempting.add(asyncio.current_task())
+        self.attempting.add(asyncio.current_task(self._loop))
         model = job.options.model or self._settings.openai_model
         started = record.started(attempt, model)
         async with self._beginning.of(started) as has_begun:
