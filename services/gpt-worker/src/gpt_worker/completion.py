@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Callable
-from typing import Any
 
 import openai
 import orjson
@@ -70,7 +69,7 @@ class Completion:
         result = "broken"
         try:
             async with asyncio.timeout(timeout_s):
-                answer = await self._with_living_key(_request(prompt, model, options), model, write)
+                answer = await self._with_living_key(_request(prompt, model, options, write), model, write)
             result = "completed"
             metrics.model_label(model)
         except TimeoutError as error:
@@ -91,7 +90,7 @@ class Completion:
         """Close all connections."""
         await self._http.aclose()
 
-    async def _with_living_key(self, request: dict[str, Any], model: str, write: Write | None) -> Answer:
+    async def _with_living_key(self, request: bytes, model: str, write: Write | None) -> Answer:
         refused: dict[str, UpstreamFailure] = {}
         for key in self._keys.candidates():
             try:
@@ -108,20 +107,18 @@ class Completion:
         raise next(iter(refused.values()))
 
 
-def _request(prompt: list[ChatMessage], model: str, options: Options) -> dict[str, Any]:
-    return {
+def _request(prompt: list[ChatMessage], model: str, options: Options, write: Write | None) -> bytes:
+    """As JSON, to be kept while the call lasts: a copy, since what orjson makes takes 4 kB until it is let go."""
+    request = {
         "model": model,
         "messages": [{"role": message.role, "content": message.content} for message in prompt],
         **{name: value for name in _PASSED_ON if (value := getattr(options, name)) is not None},
+        **({} if write is None else _STREAMED),
     }
-
-
-def _encoded(request: dict[str, Any]) -> bytes:
-    """The request as JSON. A copy: what orjson makes takes 4 kB for as long as it is kept, and a call keeps it."""
     return bytes(memoryview(orjson.dumps(request)))
 
 
-async def _call(client: Client, request: dict[str, Any], model: str, write: Write | None) -> Answer:
+async def _call(client: Client, request: bytes, model: str, write: Write | None) -> Answer:
     try:
         if write is None:
             return await _whole_answer(client, request, model)
@@ -140,15 +137,15 @@ async def _call(client: Client, request: dict[str, Any], model: str, write: Writ
         raise UpstreamFailure(Failure.MALFORMED_ANSWER) from error
 
 
-async def _whole_answer(client: Client, request: dict[str, Any], model: str) -> Answer:
+async def _whole_answer(client: Client, request: bytes, model: str) -> Answer:
     """The answer, read from bytes: to check the request and build the completion as objects costs as much again."""
-    response = await client.whole(_encoded(request))
+    response = await client.whole(request)
     return answer_in(response.content, model)
 
 
-async def _streamed_answer(client: Client, request: dict[str, Any], model: str, write: Write) -> Answer:
+async def _streamed_answer(client: Client, request: bytes, model: str, write: Write) -> Answer:
     """The answer in parts; whole all the same from an upstream that cannot do otherwise."""
-    stream = await client.events(_encoded({**request, **_STREAMED}))
+    stream = await client.events(request)
     async with stream:
         if stream.response.headers.get("Content-Type", "").startswith("application/json"):
             return answer_in(await stream.response.aread(), model)

@@ -87,14 +87,10 @@ class Consumer:
         try:
             await self._turnstile.pass_through()
             async with self._slots:
-                with metrics.IN_PROGRESS.track_inprogress():
-                    await self._work_on(delivery)
+                with metrics.IN_PROGRESS.track_inprogress(), self._pace.slot() as slot:
+                    await self._settled(delivery, slot)
         except asyncio.CancelledError:
             await delivery.give_back()
-
-    async def _work_on(self, delivery: Delivery) -> None:
-        with self._pace.slot() as slot:
-            await self._settled(delivery, slot)
 
     async def _settled(self, delivery: Delivery, slot: Slot) -> None:
         result = await self._processing.process(delivery)
