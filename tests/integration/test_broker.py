@@ -123,6 +123,19 @@ async def test_a_message_for_now_comes_at_once(broker: Broker, delay_s: float) -
     assert (await basket.next()).message.body == FULL.body
 
 
+async def test_what_is_settled_is_not_settled_again(broker: Broker) -> None:
+    basket = await consuming(broker, prefetch=1)
+    for _ in range(3):
+        await broker.publish_job(FULL)
+    for _ in range(3):
+        delivery = await basket.next()
+        await delivery.acknowledge()
+        # The broker would close the channel, and deliver all that is in hand again.
+        await delivery.acknowledge()
+        await delivery.give_back()
+        assert not delivery.redelivered
+
+
 async def test_a_tier_that_was_deleted_is_declared_again(broker: Broker, publisher: Publisher) -> None:
     basket = await consuming(broker)
     for _ in range(2):

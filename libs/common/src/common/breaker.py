@@ -35,6 +35,13 @@ class Breaker:
         self._next_try_at = 0.0
         self._trying = False
 
+    def note(self, error: BaseException | None, began_at: float) -> None:
+        """Note how a call ended that began then; one that was cancelled says nothing."""
+        if isinstance(error, self._lost):
+            self.lost(began_at)
+        elif error is None or isinstance(error, Exception):
+            self.answered()
+
     @contextmanager
     def watching(self, *, always: bool = False) -> Iterator[None]:
         """Make a call in the block; raises Away instead, unless it is to be made `always`."""
@@ -42,14 +49,11 @@ class Breaker:
         began_at = time.monotonic()
         try:
             yield
-        except self._lost:
-            self.lost(began_at)
-            raise
-        except Exception:
-            self.answered()
+        except BaseException as error:
+            self.note(error, began_at)
             raise
         else:
-            self.answered()
+            self.note(None, began_at)
         finally:
             if is_try:
                 self.end_try()

@@ -3,9 +3,9 @@
 import asyncio
 import math
 from collections import deque
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from operator import attrgetter
+from types import TracebackType
 from typing import Any, NamedTuple
 
 #: Seconds by which the event loop may be late without being called busy; also the time that it then gets to catch up.
@@ -14,33 +14,45 @@ LATE_S = 0.05
 AT_MOST = 4
 
 
-@asynccontextmanager
-async def answered_within(timeout_s: float) -> AsyncIterator[None]:
+def answered_within(timeout_s: float) -> "Answered":
     """Raise TimeoutError if the block lasts longer than `timeout_s` seconds.
 
     An event loop that was busy with something else finds the answer and the end of the time at once, and
     `asyncio.timeout` would say that there is none. Here what has arrived is read first.
     """
-    loop = asyncio.get_running_loop()
-    began = loop.time()
-    alarms: list[asyncio.TimerHandle] = []
-    async with asyncio.timeout(None) as clock:
+    return Answered(timeout_s)
 
-        def ring_at(due: float) -> None:
-            alarms.append(loop.call_at(due, ring, due))
 
-        def ring(due: float) -> None:
-            now = loop.time()
-            if now - due > LATE_S and now - began < AT_MOST * timeout_s:
-                ring_at(now + LATE_S)
-            else:
-                clock.reschedule(now)
+class Answered:
+    """The block's time. A class, since each write and each publish has one, and a generator costs twice as much."""
 
-        ring_at(began + timeout_s)
-        try:
-            yield
-        finally:
-            alarms[-1].cancel()
+    __slots__ = ("_alarm", "_began", "_clock", "_loop", "_timeout_s")
+
+    def __init__(self, timeout_s: float) -> None:
+        self._timeout_s = timeout_s
+
+    async def __aenter__(self) -> None:
+        self._clock = asyncio.timeout(None)
+        await self._clock.__aenter__()
+        self._loop = asyncio.get_running_loop()
+        self._began = self._loop.time()
+        self._ring_at(self._began + self._timeout_s)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, frames: TracebackType | None
+    ) -> None:
+        self._alarm.cancel()
+        await self._clock.__aexit__(kind, error, frames)
+
+    def _ring_at(self, due: float) -> None:
+        self._alarm = self._loop.call_at(due, self._ring, due)
+
+    def _ring(self, due: float) -> None:
+        now = self._loop.time()
+        if now - due > LATE_S and now - self._began < AT_MOST * self._timeout_s:
+            self._ring_at(now + LATE_S)
+        else:
+            self._clock.reschedule(now)
 
 
 class _Call(NamedTuple):

@@ -23,12 +23,14 @@ class Answering:
     async def answer(self, job: Job, started: Record, model: str, timeout_s: float, wish: Wish) -> Answer:
         """The model's answer within `timeout_s` seconds; raises UpstreamFailure, Unwanted."""
         if not self._streaming or job.options.stream is False:
-            async with wish.ending():
+            async with wish:
                 return await self._completion.answer(job.prompt, model, job.options, timeout_s)
         writing = Writing(self._cache, job.id, started.attempt, started.expires_at - time.time())
         try:
-            async with wish.ending(), writing.telling():
+            async with wish:
                 return await self._completion.answer(job.prompt, model, job.options, timeout_s, writing.add)
         except Unwanted as unwanted:
             unwanted.text_so_far = writing.text or None
             raise
+        finally:
+            await writing.end()

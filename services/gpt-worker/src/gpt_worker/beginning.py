@@ -2,8 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 from common.cache import Cache
 from common.errors import StoreUnavailable
@@ -21,27 +19,47 @@ class Beginning:
         self._cache = cache
         self._store = store
 
-    @asynccontextmanager
-    async def of(self, started: Record) -> AsyncIterator[bool]:
-        """Whether the job runs now; false if it is terminal already, which the cache may have forgotten.
+    def of(self, started: Record) -> "Begun":
+        """Around the work: the block is told whether the job runs now."""
+        return Begun(self, started)
 
-        The work does not wait for a store that is away: that is told as soon as it is back, within the block.
-        """
-        telling: asyncio.Task[bool] | None = None
-        runs = True
-        try:
-            runs = await self._tell_store(started)
-        except StoreUnavailable:
-            telling = asyncio.create_task(keep_trying(lambda: self._tell_store(started)))
-        try:
-            yield runs and await self._tell_cache(started)
-        finally:
-            if telling is not None:
-                telling.cancel()
-                await asyncio.gather(telling, return_exceptions=True)
-
-    async def _tell_store(self, started: Record) -> bool:
+    async def tell_store(self, started: Record) -> bool:
         return await self._store.begin(started, keep_until=self._settings.known_by_id_until(started))
 
-    async def _tell_cache(self, started: Record) -> bool:
+    async def tell_cache(self, started: Record) -> bool:
         return await keep_trying(lambda: self._cache.advance(started, started.expires_at - time.time()))
+
+
+class Begun:
+    """Whether the job runs now; false if it is terminal already, which the cache may have forgotten.
+
+    The work does not wait for a store that is away: that is told as soon as it is back, within the block.
+    """
+
+    __slots__ = ("_beginning", "_started", "_telling")
+
+    def __init__(self, beginning: Beginning, started: Record) -> None:
+        self._beginning = beginning
+        self._started = started
+        self._telling: asyncio.Task[bool] | None = None
+
+    async def __aenter__(self) -> bool:
+        beginning, started = self._beginning, self._started
+        runs = True
+        try:
+            runs = await beginning.tell_store(started)
+        except StoreUnavailable:
+            self._telling = asyncio.create_task(keep_trying(lambda: beginning.tell_store(started)))
+        try:
+            return runs and await beginning.tell_cache(started)
+        except BaseException:
+            await self._end()
+            raise
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._end()
+
+    async def _end(self) -> None:
+        if self._telling is not None:
+            self._telling.cancel()
+            await asyncio.gather(self._telling, return_exceptions=True)

@@ -2,8 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from types import TracebackType
 from typing import Never
 
 import structlog
@@ -24,7 +23,13 @@ class Unwanted(Exception):
 
 
 class Wish:
-    """What somebody wants done with a job that is in this worker's hands: nothing, or that it ends."""
+    """What somebody wants done with a job that is in this worker's hands: nothing, or that it ends.
+
+    As a context it goes around the call of the model, and raises Unwanted in its place: by a timeout without a time,
+    for that tells our cancellation from the one of a worker that stops.
+    """
+
+    __slots__ = ("_call", "is_to_end")
 
     def __init__(self) -> None:
         self.is_to_end = False
@@ -38,23 +43,22 @@ class Wish:
         if self._call is not None:
             self._call.reschedule(asyncio.get_running_loop().time())
 
-    @asynccontextmanager
-    async def ending(self) -> AsyncIterator[None]:
-        """Around the call of the model; raises Unwanted in its place.
-
-        A timeout without a time, for that tells our cancellation from the one of a worker that stops.
-        """
+    async def __aenter__(self) -> None:
         if self.is_to_end:
             raise Unwanted
+        self._call = asyncio.timeout(None)
+        await self._call.__aenter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, frames: TracebackType | None
+    ) -> None:
+        call, self._call = self._call, None
+        if call is None:
+            return
         try:
-            async with asyncio.timeout(None) as self._call:
-                yield
-        except TimeoutError as error:
-            if self.is_to_end:
-                raise Unwanted from error
-            raise
-        finally:
-            self._call = None
+            await call.__aexit__(kind, error, frames)
+        except TimeoutError as ended:
+            raise Unwanted from ended
 
 
 class Cancelling:
@@ -68,17 +72,17 @@ class Cancelling:
         self._cache = cache
         self._wishes: defaultdict[str, set[Wish]] = defaultdict(set)
 
-    @contextmanager
-    def of(self, job_id: str) -> Iterator[Wish]:
-        """From before the lease is taken: a word that comes after the cache has given it is heard."""
+    def begin(self, job_id: str) -> Wish:
+        """Listen, from before the lease is taken: a word that comes after the cache has given it is heard."""
         wish = Wish()
         self._wishes[job_id].add(wish)
-        try:
-            yield wish
-        finally:
-            self._wishes[job_id].discard(wish)
-            if not self._wishes[job_id]:
-                del self._wishes[job_id]
+        return wish
+
+    def end(self, job_id: str, wish: Wish) -> None:
+        """Listen no more."""
+        self._wishes[job_id].discard(wish)
+        if not self._wishes[job_id]:
+            del self._wishes[job_id]
 
     async def listen(self) -> Never:
         """End what is named, for ever; ask whenever a word may have been missed."""

@@ -3,23 +3,21 @@
 import asyncio
 import time
 from collections.abc import Callable
-from typing import Any
 
-import httpx2
 import openai
 import orjson
 import structlog
-from openai import AsyncOpenAI, AsyncStream
 
 from common import metrics
 from common.prompts import ChatMessage, Options
 from gpt_worker import failures, retries
 from gpt_worker.answers import Answer, answer_in
+from gpt_worker.client import Client
 from gpt_worker.failures import Failure, UpstreamFailure
 from gpt_worker.keys import KeyPool
 from gpt_worker.settings import WorkerSettings
 from gpt_worker.streamed import StreamedAnswer
-from gpt_worker.transport import EVENTS, new_client
+from gpt_worker.transport import new_client
 
 log = structlog.get_logger()
 
@@ -33,10 +31,6 @@ _GENERAL_ERROR = 500
 
 #: What is given each part of an answer.
 Write = Callable[[str], None]
-
-#: The client makes a random one for each call otherwise, and sends none either way.
-_UNSENT: Any = {"idempotency_key": "unsent"}
-_AS_EVENTS: Any = {**_UNSENT, "headers": {"Accept": EVENTS}}
 
 
 class Completion:
@@ -53,7 +47,7 @@ class Completion:
         base_url = settings.openai_base_url or OPENAI_URL
         self._http = new_client(base_url, settings.job_timeout_s)
         self._clients = {
-            key: AsyncOpenAI(
+            key: Client(
                 api_key=key,
                 base_url=base_url,
                 max_retries=0,
@@ -75,7 +69,7 @@ class Completion:
         result = "broken"
         try:
             async with asyncio.timeout(timeout_s):
-                answer = await self._with_living_key(_request(prompt, model, options), model, write)
+                answer = await self._with_living_key(_request(prompt, model, options, write), model, write)
             result = "completed"
             metrics.model_label(model)
         except TimeoutError as error:
@@ -96,7 +90,7 @@ class Completion:
         """Close all connections."""
         await self._http.aclose()
 
-    async def _with_living_key(self, request: dict[str, Any], model: str, write: Write | None) -> Answer:
+    async def _with_living_key(self, request: bytes, model: str, write: Write | None) -> Answer:
         refused: dict[str, UpstreamFailure] = {}
         for key in self._keys.candidates():
             try:
@@ -113,15 +107,18 @@ class Completion:
         raise next(iter(refused.values()))
 
 
-def _request(prompt: list[ChatMessage], model: str, options: Options) -> dict[str, Any]:
-    return {
+def _request(prompt: list[ChatMessage], model: str, options: Options, write: Write | None) -> bytes:
+    """As JSON, to be kept while the call lasts: a copy, since what orjson makes takes 4 kB until it is let go."""
+    request = {
         "model": model,
         "messages": [{"role": message.role, "content": message.content} for message in prompt],
         **{name: value for name in _PASSED_ON if (value := getattr(options, name)) is not None},
+        **({} if write is None else _STREAMED),
     }
+    return bytes(memoryview(orjson.dumps(request)))
 
 
-async def _call(client: AsyncOpenAI, request: dict[str, Any], model: str, write: Write | None) -> Answer:
+async def _call(client: Client, request: bytes, model: str, write: Write | None) -> Answer:
     try:
         if write is None:
             return await _whole_answer(client, request, model)
@@ -140,24 +137,15 @@ async def _call(client: AsyncOpenAI, request: dict[str, Any], model: str, write:
         raise UpstreamFailure(Failure.MALFORMED_ANSWER) from error
 
 
-async def _whole_answer(client: AsyncOpenAI, request: dict[str, Any], model: str) -> Answer:
+async def _whole_answer(client: Client, request: bytes, model: str) -> Answer:
     """The answer, read from bytes: to check the request and build the completion as objects costs as much again."""
-    response = await client.post(
-        "/chat/completions", content=orjson.dumps(request), cast_to=httpx2.Response, options=_UNSENT
-    )
+    response = await client.whole(request)
     return answer_in(response.content, model)
 
 
-async def _streamed_answer(client: AsyncOpenAI, request: dict[str, Any], model: str, write: Write) -> Answer:
+async def _streamed_answer(client: Client, request: bytes, model: str, write: Write) -> Answer:
     """The answer in parts; whole all the same from an upstream that cannot do otherwise."""
-    stream = await client.post(
-        "/chat/completions",
-        content=orjson.dumps({**request, **_STREAMED}),
-        cast_to=object,
-        options=_AS_EVENTS,
-        stream=True,
-        stream_cls=AsyncStream[object],
-    )
+    stream = await client.events(request)
     async with stream:
         if stream.response.headers.get("Content-Type", "").startswith("application/json"):
             return answer_in(await stream.response.aread(), model)

@@ -37,6 +37,8 @@ class Consumer:
         self._settlement = settlement
         self._in_hand = in_hand
         self._pace = pace
+        # Held, since on Python 3.11 each question for it costs a system call.
+        self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
         self._settling: set[asyncio.Task[None]] = set()
         metrics.SLOTS.set(slots)
@@ -45,7 +47,7 @@ class Consumer:
 
     def receive(self, delivery: Delivery) -> None:
         """Start on a delivery; returns at once."""
-        task = asyncio.create_task(self._handle(delivery))
+        task = self._loop.create_task(self._handle(delivery))
         self._tasks.add(task)
         task.add_done_callback(self._let_go)
 
@@ -85,20 +87,16 @@ class Consumer:
         try:
             await self._turnstile.pass_through()
             async with self._slots:
-                with metrics.IN_PROGRESS.track_inprogress():
-                    await self._work_on(delivery)
+                with metrics.IN_PROGRESS.track_inprogress(), self._pace.slot() as slot:
+                    await self._settled(delivery, slot)
         except asyncio.CancelledError:
             await delivery.give_back()
-
-    async def _work_on(self, delivery: Delivery) -> None:
-        with self._pace.slot() as slot:
-            await self._settled(delivery, slot)
 
     async def _settled(self, delivery: Delivery, slot: Slot) -> None:
         result = await self._processing.process(delivery)
         slot.was_attempted = result.was_attempted
         # What is known must not be interrupted any more: an answer is paid for.
-        task = asyncio.current_task()
+        task = asyncio.current_task(self._loop)
         if task is not None:
             self._settling.add(task)
         try:

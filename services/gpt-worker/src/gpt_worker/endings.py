@@ -11,6 +11,10 @@ from gpt_worker.failures import UpstreamFailure
 from gpt_worker.outcomes import Outcome, Result
 from gpt_worker.settings import WorkerSettings
 
+#: Seconds by which a timer may ring early: libuv counts whole milliseconds. The call that is cut at the deadline was
+#: not cut before it.
+EARLY_S = 0.005
+
 
 class Endings:
     """Results by what the worker's settings say of times and attempts."""
@@ -23,7 +27,7 @@ class Endings:
         if not failure.is_transient:
             return self.gave_up(Outcome.FAILED, record, failure.code)
         now = time.time()
-        if now >= record.deadline_at:
+        if now >= record.deadline_at - EARLY_S:
             return self.gave_up(Outcome.DEADLINE_EXCEEDED, record, ErrorCode.DEADLINE_EXCEEDED)
         if record.attempt >= self._settings.max_attempts:
             return self.gave_up(Outcome.EXHAUSTED, record, failure.code)

@@ -4,6 +4,7 @@ import asyncio
 import time
 import uuid
 from collections import deque
+from itertools import count
 
 import structlog
 
@@ -26,6 +27,8 @@ class InHand:
     def __init__(self) -> None:
         #: A name that no other worker has, nor this one after a restart.
         self.worker = uuid.uuid4().hex
+        # Beside the worker's name, a number is as good a token as any.
+        self._numbers = count(1)
         self._leases: dict[str, tuple[Lease, Record | None]] = {}
         self._finished: deque[tuple[float, Record]] = deque(maxlen=MOST_REMEMBERED)
 
@@ -34,7 +37,7 @@ class InHand:
 
     def new_lease(self) -> Lease:
         """A lease to ask for. It counts as in hand from now on, since an answer may be lost."""
-        lease = Lease(self.worker)
+        lease = Lease(self.worker, f"{next(self._numbers):x}")
         self._leases[lease.token] = (lease, None)
         return lease
 

@@ -3,11 +3,9 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
 from statistics import fmean
-from typing import Never
+from typing import Never, Self
 
 from common.cache import Line
 from common.errors import CacheUnavailable
@@ -21,12 +19,21 @@ FEWEST, MOST = 10, 200
 WORTH_TELLING = 0.05
 
 
-@dataclass(eq=False)
 class Slot:
-    """A slot that is taken, since when, and whether an attempt was made in it."""
+    """A slot that is taken for as long as its block lasts: since when, and whether an attempt was made in it."""
 
-    since: float
-    was_attempted: bool = False
+    __slots__ = ("_pace", "since", "was_attempted")
+
+    def __init__(self, pace: "Pace", since: float) -> None:
+        self._pace = pace
+        self.since = since
+        self.was_attempted = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pace.count(self)
 
 
 class Pace:
@@ -38,17 +45,17 @@ class Pace:
         self._taken: set[Slot] = set()
         self._took_s: deque[float] = deque(maxlen=max(FEWEST, min(slots, MOST)))
 
-    @contextmanager
-    def slot(self) -> Iterator[Slot]:
-        """Count the block's time, unless it makes no attempt, and so says nothing about the next job."""
-        slot = Slot(self._clock())
+    def slot(self) -> Slot:
+        """Take a slot for a block, whose time counts unless no attempt is made: that says nothing of the next job."""
+        slot = Slot(self, self._clock())
         self._taken.add(slot)
-        try:
-            yield slot
-        finally:
-            self._taken.discard(slot)
-            if slot.was_attempted:
-                self._took_s.append(self._clock() - slot.since)
+        return slot
+
+    def count(self, slot: Slot) -> None:
+        """The slot is free again."""
+        self._taken.discard(slot)
+        if slot.was_attempted:
+            self._took_s.append(self._clock() - slot.since)
 
     @property
     def seconds(self) -> float | None:

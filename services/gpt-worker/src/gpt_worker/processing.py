@@ -55,6 +55,7 @@ class Processing:
         self._answering = Answering(settings, cache, completion)
         self._reading = Reading(settings)
         self._conversation = Conversation(settings, cache, store)
+        self._loop = asyncio.get_running_loop()
         #: The tasks in which an attempt has begun.
         self.attempting: set[asyncio.Task[Any] | None] = set()
 
@@ -65,9 +66,9 @@ class Processing:
             return job
         structlog.contextvars.bind_contextvars(job_id=job.id)
         lease = self._in_hand.new_lease()
+        wish = self._cancelling.begin(job.id)
         try:
-            with self._cancelling.of(job.id) as wish:
-                result = await self._process(job, lease, wish, redelivered=delivery.redelivered)
+            result = await self._process(job, lease, wish, redelivered=delivery.redelivered)
         except asyncio.CancelledError:
             _go_on_after_cancel()
             result = Result(Outcome.INTERRUPTED, job.id)
@@ -76,7 +77,9 @@ class Processing:
         except Exception:
             log.exception("attempt_broke")
             result = self._endings.gave_up(Outcome.BROKEN, job.record, ErrorCode.INTERNAL)
-        task = asyncio.current_task()
+        finally:
+            self._cancelling.end(job.id, wish)
+        task = asyncio.current_task(self._loop)
         was_attempted = task in self.attempting
         self.attempting.discard(task)
         turn = turn_of(job, result.record, self._settings.conversation_ttl_s)
@@ -101,7 +104,10 @@ class Processing:
         if taken.attempt > self._settings.max_attempts:
             record = record.model_copy(update={"attempt": taken.attempt - 1})
             return self._endings.gave_up(Outcome.EXHAUSTED, record, ErrorCode.ATTEMPTS_EXHAUSTED)
-        return await self._attempt_in_conversation(job, record, taken.attempt, lease, wish)
+        attempt = taken.attempt
+        # A call keeps what the frames below it hold, for as long as it takes.
+        del taken, known
+        return await self._attempt_in_conversation(job, record, attempt, lease, wish)
 
     async def _known_to_store(self, job: Job, seen: Record | None, *, redelivered: bool) -> Record | None:
         """What the store knows of the job, unless that has expired; raises StoreUnavailable.
@@ -150,11 +156,12 @@ class Processing:
             return self._endings.again(Outcome.POSTPONED, job.record, job.attempts_before)
         except ServiceError as error:
             return self._endings.gave_up(Outcome.FAILED, record, error.code)
-        return await self._attempt(replace(job, prompt=prompt), record, attempt, lease, wish)
+        whole = job if prompt is job.prompt else replace(job, prompt=prompt)
+        return await self._attempt(whole, record, attempt, lease, wish)
 
     async def _attempt(self, job: Job, record: Record, attempt: int, lease: Lease, wish: Wish) -> Result:
         """Call the model once, with the lease in hand."""
-        self.attempting.add(asyncio.current_task())
+        self.attempting.add(asyncio.current_task(self._loop))
         model = job.options.model or self._settings.openai_model
         started = record.started(attempt, model)
         async with self._beginning.of(started) as has_begun:

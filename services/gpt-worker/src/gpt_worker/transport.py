@@ -4,14 +4,14 @@ The openai client takes any transport of httpx2. The usual one looks through all
 bounds how many there are; docs/adr/0018-calls-of-the-model-over-aiohttp.md has the figures.
 """
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import httpx2
+from multidict import CIMultiDict
 
 #: Who accepts these reads the answer as it comes.
 EVENTS = "text/event-stream"
@@ -20,15 +20,33 @@ CONNECT_TIMEOUT_S = 10
 #: Seconds that an unused connection is kept: less than the 5 s after which many servers close theirs. A call that
 #: meets with that moment is lost.
 KEPT_S = 4
+#: Heads that are remembered: two for each key, unless somebody redirects us.
+MOST_HEADS = 1000
 
 
 def new_client(base_url: str, timeout_s: float) -> httpx2.AsyncClient:
     """A client for every key, to be closed once. Needs a running event loop."""
-    return httpx2.AsyncClient(
+    return _Client(
         transport=AiohttpTransport(proxy_for(base_url)),
         timeout=httpx2.Timeout(timeout_s, connect=CONNECT_TIMEOUT_S),
         follow_redirects=True,
     )
+
+
+class _Client(httpx2.AsyncClient):
+    """Sends at once what needs no more than that: there is no password, no cookie, and hardly ever a redirect."""
+
+    def __init__(self, *, transport: httpx2.AsyncBaseTransport, **told: Any) -> None:
+        super().__init__(transport=transport, **told)
+        self._sends = transport.handle_async_request
+
+    async def send(self, request: httpx2.Request, *, stream: bool = False, **told: Any) -> httpx2.Response:
+        response = await self._sends(request)
+        if not response.has_redirect_location:
+            return response
+        await response.aclose()
+        # Asked again, since only the whole client knows how to follow.
+        return await super().send(request, stream=stream, **told)
 
 
 class AiohttpTransport(httpx2.AsyncBaseTransport):
@@ -37,30 +55,43 @@ class AiohttpTransport(httpx2.AsyncBaseTransport):
     def __init__(self, proxy: str | None) -> None:
         # The certificates are those that httpx2 trusts, SSL_CERT_FILE among them.
         connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEPT_S, ssl=httpx2.create_ssl_context())
+        self._heads: dict[tuple[tuple[bytes, bytes], ...], CIMultiDict[str]] = {}
         self._session = aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),  # httpx2 sees to them
             auto_decompress=False,  # and to this
             proxy=proxy,
+            # How long the answer may take, each call says around itself.
+            timeout=aiohttp.ClientTimeout(sock_connect=CONNECT_TIMEOUT_S),
         )
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """The answer, with its body if that is not to be read as it comes; raises TransportError."""
-        timeout = request.extensions["timeout"]
-        with _translated():
+        try:
             response = await self._session.request(
                 request.method,
                 str(request.url),
-                headers=request.headers.multi_items(),
-                data=request.content,
+                headers=self._head_of(request),
+                data=request.read(),
                 allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(sock_connect=timeout["connect"], sock_read=timeout["read"]),
             )
             head: dict[str, Any] = {"headers": response.raw_headers, "request": request}
             if request.headers.get("Accept") == EVENTS:
                 return httpx2.Response(response.status, stream=_Body(response), **head)
             async with response:
                 return httpx2.Response(response.status, content=await response.read(), **head)
+        except (aiohttp.ClientError, OSError) as error:
+            raise _translated(error) from error
+
+    def _head_of(self, request: httpx2.Request) -> CIMultiDict[str]:
+        """The headers, as aiohttp wants them; they are the same again and again."""
+        raw = tuple(request.headers.raw)
+        head = self._heads.get(raw)
+        if head is None:
+            if len(self._heads) >= MOST_HEADS:
+                self._heads.clear()
+            head = self._heads[raw] = CIMultiDict(request.headers.multi_items())
+        return head
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -74,9 +105,11 @@ class _Body(httpx2.AsyncByteStream):
         self._response = response
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        with _translated():
+        try:
             async for part in self._response.content.iter_any():
                 yield part
+        except (aiohttp.ClientError, OSError) as error:
+            raise _translated(error) from error
 
     async def aclose(self) -> None:
         """Close the connection, unless the body was read to its end."""
@@ -93,15 +126,11 @@ def proxy_for(url: str) -> str | None:
     return f"http://{proxy}" if proxy and "://" not in proxy else proxy or None
 
 
-@contextmanager
-def _translated() -> Iterator[None]:
+def _translated(error: Exception) -> httpx2.TransportError:
     """Of aiohttp's errors those of httpx2 that say the same."""
-    try:
-        yield
     # The first is a TimeoutError too, but who is not reached in so long a time is away, not slow.
-    except (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError) as error:
-        raise httpx2.ConnectError("not reached") from error
-    except TimeoutError as error:
-        raise httpx2.ReadTimeout("no answer in time") from error
-    except (aiohttp.ClientError, OSError) as error:
-        raise httpx2.NetworkError("the connection was lost") from error
+    if isinstance(error, aiohttp.ConnectionTimeoutError | aiohttp.ClientConnectorError):
+        return httpx2.ConnectError("not reached")
+    if isinstance(error, TimeoutError):
+        return httpx2.ReadTimeout("no answer in time")
+    return httpx2.NetworkError("the connection was lost")

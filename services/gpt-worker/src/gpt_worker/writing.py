@@ -1,8 +1,6 @@
 """Tells what an attempt writes while it does, however fast: with at most one write to the cache per 50 ms."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import structlog
 
@@ -24,7 +22,8 @@ class Writing:
         self._attempt = attempt
         self._ttl_s = ttl_s
         self._parts: list[str] = []
-        self._has_more = asyncio.Event()
+        # Made with the first part: until then a call in hand takes the less memory.
+        self._has_more: asyncio.Event | None = None
         self._telling: asyncio.Task[None] | None = None
         # Characters and bytes that the cache has; None if that is not certain.
         self._told = 0
@@ -38,31 +37,28 @@ class Writing:
     def add(self, part: str) -> None:
         """Write some more; returns at once."""
         self._parts.append(part)
+        if self._has_more is None:
+            self._has_more = asyncio.Event()
+            self._telling = asyncio.create_task(self._tell(self._has_more))
         self._has_more.set()
-        if self._telling is None:
-            self._telling = asyncio.create_task(self._tell())
 
-    @asynccontextmanager
-    async def telling(self) -> AsyncIterator[None]:
-        """Tell what is written for as long as the block runs; what is then left stands in the record."""
-        try:
-            yield
-        finally:
-            if self._telling is not None:
-                self._telling.cancel()
-                (end,) = await asyncio.gather(self._telling, return_exceptions=True)
-                if isinstance(end, Exception):
-                    log.error("writing_broke", exc_info=end)
+    async def end(self) -> None:
+        """Tell no more; what is left stands in the record."""
+        if self._telling is not None:
+            self._telling.cancel()
+            (end,) = await asyncio.gather(self._telling, return_exceptions=True)
+            if isinstance(end, Exception):
+                log.error("writing_broke", exc_info=end)
 
-    async def _tell(self) -> None:
+    async def _tell(self, has_more: asyncio.Event) -> None:
         while True:
-            await self._has_more.wait()
-            self._has_more.clear()
+            await has_more.wait()
+            has_more.clear()
             try:
                 await self._tell_rest()
             except CacheUnavailable:
                 self._told_bytes = None
-                self._has_more.set()
+                has_more.set()
             await asyncio.sleep(PAUSE_S)
 
     async def _tell_rest(self) -> None:

@@ -41,23 +41,27 @@ def is_ready(connection: AbstractConnection) -> bool:
     return False
 
 
+async def new_channel(connection: AbstractRobustConnection) -> PlainChannel:
+    """A channel that does not repair itself; raises BrokerUnavailable while the connection is not there."""
+    if connection.transport is None:
+        raise BrokerUnavailable
+    return await connection.transport.connection.channel(publisher_confirms=False)
+
+
 @asynccontextmanager
 async def passing_channel(connection: AbstractRobustConnection) -> AsyncIterator[PlainChannel]:
     """A channel for a few questions. The broker closes a channel with most errors, so nobody else is on it."""
-    if connection.transport is None:
-        raise BrokerUnavailable
-    channel = await connection.transport.connection.channel(publisher_confirms=False)
+    channel = await new_channel(connection)
     # Not in a finally: aiormq closes it if a question was broken off, and the broker if it was a wrong one.
     yield channel
     await channel.close()
 
 
-async def close_quietly(channel: aio_pika.Channel) -> None:
+async def close_quietly(channel: PlainChannel) -> None:
     """Close it, or leave that to aiormq if it takes longer than a moment."""
-    if channel.is_initialized:
-        with suppress(BrokerUnavailable):
-            async with in_time(RECONNECT_INTERVAL_S):
-                await channel.close()
+    with suppress(BrokerUnavailable):
+        async with in_time(RECONNECT_INTERVAL_S):
+            await channel.close()
 
 
 async def close_connection(connection: AbstractRobustConnection | None, timeout_s: float) -> None:

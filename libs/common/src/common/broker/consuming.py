@@ -3,20 +3,23 @@
 from collections.abc import Callable
 from typing import cast
 
-import aio_pika
 import aiormq
-from aio_pika.abc import AbstractIncomingMessage, AbstractRobustConnection
+from aio_pika.abc import AbstractRobustConnection
+from aiormq.abc import AbstractChannel, DeliveredMessage
 
-from common.broker.connecting import close_quietly
+from common.broker.connecting import close_quietly, new_channel
 from common.broker.watching import Watched
 from common.broker.wire import Delivery, in_time
 from common.errors import BrokerUnavailable
 
 
 class _Subscription:
-    """A consumer on a channel, and how many of its deliveries are in our hands."""
+    """A consumer on a channel, and how many of its deliveries are in our hands.
 
-    def __init__(self, channel: aio_pika.Channel, handle: Callable[[Delivery], None], timeout_s: float) -> None:
+    On aiormq's channel: aio-pika makes another message of each, and runs each callback in a second task.
+    """
+
+    def __init__(self, channel: AbstractChannel, handle: Callable[[Delivery], None], timeout_s: float) -> None:
         self.channel = channel
         self._timeout_s = timeout_s
         self.in_hand = 0
@@ -25,25 +28,23 @@ class _Subscription:
         self._tag = ""
 
     async def begin(self, queue: str, prefetch: int) -> None:
-        await self.channel.initialize()
         # Before consuming: a consumer that is there already would get everything at once.
-        await self.channel.set_qos(prefetch_count=prefetch)
-        self._queue = await self.channel.get_queue(queue, ensure=False)
-        self._tag = await self._queue.consume(self._on_message)
-        self._consumers = cast("aiormq.Channel", await self.channel.get_underlay_channel()).consumers
+        await self.channel.basic_qos(prefetch_count=prefetch)
+        self._tag = (await self.channel.basic_consume(queue, self._on_message)).consumer_tag or ""
+        self._consumers = cast("aiormq.Channel", self.channel).consumers
 
     async def end(self) -> None:
-        await self._queue.cancel(self._tag)
+        await self.channel.basic_cancel(self._tag)
 
     @property
     def is_lost(self) -> bool:
         """Whether no more deliveries can come: the channel is closed, or the broker has cancelled the consumer."""
         return self.channel.is_closed or self._tag not in self._consumers
 
-    async def _on_message(self, incoming: AbstractIncomingMessage) -> None:
+    async def _on_message(self, delivered: DeliveredMessage) -> None:
         self.in_hand += 1
         self.received += 1
-        self._handle(Delivery(incoming, self._timeout_s, self._on_settled))
+        self._handle(Delivery(delivered, self._timeout_s, self._on_settled))
 
     def _on_settled(self) -> None:
         self.in_hand -= 1
@@ -91,9 +92,8 @@ class Consuming(Watched):
         old, self._subscription = self._subscription, None
         if old is not None:
             await close_quietly(old.channel)
-        new = _Subscription(
-            aio_pika.Channel(self._connection, publisher_confirms=False), self._handle, self._timeout_s
-        )
+        async with in_time(self._timeout_s):
+            new = _Subscription(await new_channel(self._connection), self._handle, self._timeout_s)
         try:
             async with in_time(self._timeout_s):
                 await new.begin(self._queue, self._prefetch)

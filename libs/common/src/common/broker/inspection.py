@@ -5,8 +5,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 import aio_pika
-from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
+from aio_pika.abc import AbstractChannel, AbstractConnection
 from aio_pika.exceptions import ChannelNotFoundEntity
+from aiormq.abc import DeliveredMessage
 from aiormq.exceptions import ChannelLockedResource
 
 from common.broker.wire import Delivery, in_time, properties
@@ -48,9 +49,9 @@ class Inspection:
         """What lies in the queue now, in its order; ends early with MOST_IN_HAND that were not taken out."""
         async with in_time(self._timeout_s):
             left = await self.ready()
-            await self._looking.set_qos(prefetch_count=MOST_IN_HAND)
-            queue = await self._looking.get_queue(self._topology.dead.name, ensure=False)
-            await queue.consume(self._arrive)
+            channel = await self._looking.get_underlay_channel()
+            await channel.basic_qos(prefetch_count=MOST_IN_HAND)
+            await channel.basic_consume(self._topology.dead.name, self._arrive)
         while left > 0 and self._in_hand < MOST_IN_HAND:
             delivery = await self._next()
             if delivery is None:
@@ -93,8 +94,8 @@ class Inspection:
                     return
                 await asyncio.sleep(0.05)
 
-    async def _arrive(self, incoming: AbstractIncomingMessage) -> None:
-        self._arrived.put_nowait(Delivery(incoming, self._timeout_s))
+    async def _arrive(self, delivered: DeliveredMessage) -> None:
+        self._arrived.put_nowait(Delivery(delivered, self._timeout_s))
 
     async def _next(self) -> Delivery | None:
         """The next delivery; None if there is none left, since somebody else has taken it."""

@@ -3,16 +3,17 @@
 import asyncio
 import re
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
+from types import TracebackType
 from typing import Any, NamedTuple
 
 import structlog
-from aio_pika.abc import AbstractIncomingMessage
 from aio_pika.exceptions import AMQPError, ChannelNotFoundEntity, DeliveryError, PublishError
+from aiormq.abc import DeliveredMessage
 from pamqp.commands import Basic
 
 from common.broker.lenient_decoding import tolerate_unreadable_properties
@@ -56,48 +57,74 @@ class Delivery:
     """A message that is ours until we settle it, once."""
 
     def __init__(
-        self, incoming: AbstractIncomingMessage, timeout_s: float, on_settled: Callable[[], None] = lambda: None
+        self, delivered: DeliveredMessage, timeout_s: float, on_settled: Callable[[], None] = lambda: None
     ) -> None:
-        self._incoming = incoming
+        self._channel = delivered.channel
+        self._tag = delivered.delivery_tag or 0
         self._timeout_s = timeout_s
         self._on_settled = on_settled
-        self.redelivered = bool(incoming.redelivered)
+        self._is_settled = False
+        self.redelivered = bool(delivered.redelivered)
+        said = delivered.header.properties
+        headers = said.headers or {}
         #: How often a quorum queue got this message back, be it that we gave it or that a connection was lost.
-        self.returns = _count(incoming.headers.get(_RETURNS_HEADER))
+        self.returns = _count(headers.get(_RETURNS_HEADER))
         self.message = Message(
-            body=incoming.body,
-            message_id=incoming.message_id,
-            correlation_id=incoming.correlation_id,
-            reply_to=incoming.reply_to,
-            timestamp=incoming.timestamp.timestamp() if incoming.timestamp else None,
-            headers=plain(incoming.headers),
+            body=delivered.body,
+            message_id=said.message_id or None,
+            correlation_id=said.correlation_id or None,
+            reply_to=said.reply_to or None,
+            timestamp=said.timestamp.timestamp() if said.timestamp else None,
+            headers=plain(headers),
         )
 
     async def acknowledge(self) -> None:
         """Say that the message is dealt with. If the connection is lost the broker will deliver it again."""
-        await self._settle(self._incoming.ack)
+        await self._settle(self._channel.basic_ack)
 
     async def give_back(self) -> None:
         """Let the broker deliver the message to somebody else."""
-        await self._settle(self._incoming.nack)
+        await self._settle(self._channel.basic_nack)
 
-    async def _settle(self, settle: Callable[[], Any]) -> None:
+    async def _settle(self, settle: Callable[[int], Awaitable[None]]) -> None:
+        if self._is_settled:
+            return  # the broker would close the channel
         try:
             # On a connection that is being given up aiormq may wait for ever for room in its line.
             async with in_time(self._timeout_s):
-                await settle()
+                await settle(self._tag)
+            self._is_settled = True
         except BrokerUnavailable:
             log.warning("delivery_not_settled", job_id=self.message.message_id)
         finally:
             self._on_settled()
 
 
-@asynccontextmanager
-async def in_time(timeout_s: float) -> AsyncIterator[None]:
+def in_time(timeout_s: float) -> "InTime":
     """Turn every way in which the broker can fail us, silence among them, into BrokerUnavailable."""
-    with translated():
-        async with asyncio.timeout(timeout_s):
-            yield
+    return InTime(timeout_s)
+
+
+class InTime:
+    """Around what the broker is asked. A class, since each delivery is settled in one."""
+
+    __slots__ = ("_time",)
+
+    def __init__(self, timeout_s: float) -> None:
+        self._time = asyncio.timeout(timeout_s)
+
+    async def __aenter__(self) -> None:
+        await self._time.__aenter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, frames: TracebackType | None
+    ) -> None:
+        if error is None:
+            await self._time.__aexit__(None, None, None)
+            return
+        with translated():
+            await self._time.__aexit__(kind, error, frames)
+            raise error
 
 
 @contextmanager

@@ -1,21 +1,17 @@
 """Records of jobs that have begun, as MongoDB keeps them."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from pymongo.errors import DuplicateKeyError
 
-from pymongo.errors import DuplicateKeyError, PyMongoError
-
-from common.breaker import Away, Breaker
-from common.errors import StoreUnavailable
+from common.breaker import Breaker
 from common.jobs import Record
 from common.settings import StoreSettings
 from common.store import documents
 from common.store.batched_documents import BatchedDocuments
 from common.store.connecting import LOST, Client, Collections, new_client
 from common.store.conversations import Conversations
+from common.store.deadline import Deadline
 from common.store.documents import Documents, record_of
 from common.store.plain_documents import PlainDocuments
-from common.timeouts import answered_within
 from common.turns import Turn
 
 
@@ -106,11 +102,5 @@ class Store:
         await self._documents.aclose()
         self._client.close()
 
-    @asynccontextmanager
-    async def _deadline(self, *, always: bool = False) -> AsyncIterator[None]:
-        try:
-            with self._breaker.watching(always=always):
-                async with answered_within(self._timeout_s):
-                    yield
-        except (PyMongoError, OSError, TimeoutError, Away) as error:
-            raise StoreUnavailable from error
+    def _deadline(self, *, always: bool = False) -> Deadline:
+        return Deadline(self._breaker, self._timeout_s, always=always)
