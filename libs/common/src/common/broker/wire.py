@@ -29,8 +29,8 @@ tolerate_unreadable_properties()
 _MOST_HEADER_BYTES = 120_000
 _PERSISTENT = 2
 _RETURNS_HEADER = "x-delivery-count"
-# The broker's own book-keeping about one stay of a message on it: not to be sent on with the message.
 _NAMES_REMEMBERED = 256
+# The broker's own book-keeping about one stay of a message on it: not to be sent on with the message.
 _OF_THE_BROKER = re.compile(r"x-(delivery-count|acquired-count|death|(first|last)-death-.*)")
 
 # What is tried on a channel or connection that is closed already raises RuntimeErrors.
