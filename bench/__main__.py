@@ -52,8 +52,8 @@ LONG = frozenset({"drain", "in-hand", "burst", "memory", "growth"})
 ROUNDS, ROUNDS_WHEN_QUICK = 5, 1
 
 
-async def run(names: Sequence[str], rig: Rig) -> tuple[dict[str, Findings], list[str]]:
-    """What the benchmarks found, and which of them broke: the others' results are kept."""
+async def run(names: Sequence[str], rig: Rig, output: Path) -> tuple[dict[str, Findings], list[str]]:
+    """What the benchmarks found, written after each, and which of them broke: the others' results are kept."""
     found: dict[str, Findings] = {}
     broken: list[str] = []
     for name in names:
@@ -66,6 +66,7 @@ async def run(names: Sequence[str], rig: Rig) -> tuple[dict[str, Findings], list
             broken.append(name)
         finally:
             rig.stop_all()
+            report.write(output, found, broken, rounds=rig.rounds)
             print(f"{name}: {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
     return found, broken
 
@@ -95,8 +96,8 @@ def main() -> int:
         Rig.ready(directory, rounds=rounds, is_quick=options.quick) as rig,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
-        found, broken = runner.run(run(names, rig))
-    report.write(options.output, found, broken, rounds=rounds)
+        found, broken = runner.run(run(names, rig, options.output))
+    report.show(found)
     if broken:
         print(f"broken: {', '.join(broken)}; the logs are in {directory}", file=sys.stderr)
         return 1

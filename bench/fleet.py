@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any, Self
 
 import aiohttp
@@ -68,6 +69,14 @@ class Model:
             return stats
 
 
+def _as_in_the_image(directory: Path) -> str:
+    """Where no `rich` is found: only developers' tools bring it, and structlog loads 4 MiB of it where it is."""
+    absent = directory / "absent"
+    absent.mkdir(exist_ok=True)
+    (absent / "rich.py").write_text("raise ImportError('not in the image')\n", encoding="utf-8")
+    return str(absent)
+
+
 class Fleet:
     """Starts services that share one place; the rig stops them."""
 
@@ -76,7 +85,8 @@ class Fleet:
         self._http = http
         self.place = rig.place()
         upstream = {"OPENAI_API_KEY": "sk-none", "OPENAI_BASE_URL": model.url, "OPENAI_MODEL": "gpt-4o-mini"}
-        self._environment = {**self.place.environment, **upstream, "LOG_LEVEL": "WARNING", **settings}
+        told = {**self.place.environment, **upstream, "LOG_LEVEL": "WARNING"}
+        self._environment = {**told, "PYTHONPATH": _as_in_the_image(rig.directory), **settings}
 
     def gateway(self, core: int = CORE_OF_SERVICE, **settings: str) -> Process:
         http_port, admin_port = ports.free_ports(2)

@@ -14,29 +14,21 @@ PEERS = ROOT / "bench/peers"
 PEERS_PYTHON = ROOT / ".local/bench/venv/bin/python"
 
 
-def _environment(directory: Path, place: Place, settings: Mapping[str, str]) -> Mapping[str, str]:
-    """Ours, without `rich`: only tools of the developers bring it, and structlog loads 4 MiB of it where it is."""
-    absent = directory / "absent"
-    absent.mkdir(exist_ok=True)
-    (absent / "rich.py").write_text("raise ImportError('not in the image')\n", encoding="utf-8")
-    return {**place.environment, "PYTHONPATH": str(absent), **settings}
-
-
 def gateway(directory: Path, place: Place, **settings: str) -> Program:
     port, admin_port = ports.free_ports(2)
-    environment = _environment(directory, place, settings)
+    environment = {**place.environment, **settings}
     return services.gateway(directory, http_port=port, admin_port=admin_port, environment=environment)
 
 
 def reader(directory: Path, place: Place, **settings: str) -> Program:
     port, admin_port = ports.free_ports(2)
-    environment = _environment(directory, place, settings)
+    environment = {**place.environment, **settings}
     return services.result_reader(directory, http_port=port, admin_port=admin_port, environment=environment)
 
 
 def worker(directory: Path, place: Place, upstream: str, **settings: str) -> Program:
     model = {"OPENAI_API_KEY": "sk-bench", "OPENAI_BASE_URL": upstream, "OPENAI_MODEL": "stub-model"}
-    environment = _environment(directory, place, {**model, **settings})
+    environment = {**place.environment, **model, **settings}
     return services.gpt_worker(directory, admin_port=ports.free_port(), environment=environment)
 
 

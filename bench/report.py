@@ -12,15 +12,22 @@ HEADER = ("path", "subject", "unit", "median", "spread", "goal", "met")
 
 
 def write(directory: Path, found: Mapping[str, Findings], broken: Sequence[str], *, rounds: int) -> None:
-    """Print the table, and write all of it into `directory`."""
+    """Write all of it into `directory`."""
     directory.mkdir(parents=True, exist_ok=True)
-    rows = [HEADER, *(row for findings in found.values() for row in _rows(findings))]
-    print(_in_columns(rows))
-    text = _markdown(rows) + "".join(f"\nThe benchmark `{name}` broke.\n" for name in broken)
+    text = _markdown(_table(found)) + "".join(f"\nThe benchmark `{name}` broke.\n" for name in broken)
     (directory / "table.md").write_text(text, encoding="utf-8")
     document = {"rounds": rounds, "broken": list(broken), "found": {k: asdict(v) for k, v in found.items()}}
     (directory / "figures.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     chart.draw(directory / "chart.svg", [figure for findings in found.values() for figure in findings.figures])
+
+
+def show(found: Mapping[str, Findings]) -> None:
+    """Print the table."""
+    print(_in_columns(_table(found)))
+
+
+def _table(found: Mapping[str, Findings]) -> list[tuple[str, ...]]:
+    return [HEADER, *(row for findings in found.values() for row in _rows(findings))]
 
 
 def _rows(findings: Findings) -> Iterator[tuple[str, ...]]:
