@@ -39,7 +39,7 @@ soak: setup ## a run under random faults that ends with a ledger: JOBS=500 MINUT
 	@exec .venv/bin/python -m tests.faults.soak $(if $(JOBS),--jobs $(JOBS)) $(if $(MINUTES),--minutes $(MINUTES)) \
 		$(if $(SEED),--seed $(SEED))
 
-bench: setup ## all benchmarks, beside peers that do the same work (40 minutes): ONLY=submit,poll ROUNDS=… OUTPUT=…
+bench: setup ## all benchmarks, beside peers that do the same work (half an hour): ONLY=submit,poll ROUNDS=… OUTPUT=…
 	@bash stack/bench.sh
 	@exec .venv/bin/python -m bench $(if $(ONLY),--only $(ONLY)) $(if $(ROUNDS),--rounds $(ROUNDS)) \
 		$(if $(OUTPUT),--output $(OUTPUT))
