@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from common.prompts import ChatMessage, Options
 from gpt_worker import transport
 from gpt_worker.answers import Answer
-from gpt_worker.completion import Completion
+from gpt_worker.completion import Completion, Write
 from gpt_worker.failures import Failure, UpstreamFailure
 from gpt_worker.settings import WorkerSettings
 from gpt_worker.transport import proxy_for
@@ -39,14 +39,16 @@ def settings(base_url: str, job_timeout_s: float = 20) -> WorkerSettings:
     )
 
 
-async def ask(base_url: str, options: Options | None = None, timeout_s: float = 10) -> Answer:
+async def ask(
+    base_url: str, options: Options | None = None, timeout_s: float = 10, write: Write | None = None
+) -> Answer:
     async with aclosing(Completion(settings(base_url))) as completion:
-        return await completion.answer(PROMPT, "m", options or Options(), timeout_s)
+        return await completion.answer(PROMPT, "m", options or Options(), timeout_s, write)
 
 
-async def failure_of(base_url: str, timeout_s: float = 10) -> Failure:
+async def failure_of(base_url: str, timeout_s: float = 10, write: Write | None = None) -> Failure:
     with pytest.raises(UpstreamFailure) as raised:
-        await ask(base_url, timeout_s=timeout_s)
+        await ask(base_url, timeout_s=timeout_s, write=write)
     return raised.value.failure
 
 
@@ -137,8 +139,19 @@ async def test_a_connection_that_is_reset(stub: ModelStub, after: int) -> None:
     assert await failure_of(stub.base_url) is Failure.CONNECTION
 
 
-@pytest.mark.parametrize("said", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf", b"SSH-2.0-x\r\n\r\n"])
-async def test_a_server_that_hangs_up(said: bytes) -> None:
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf",
+        b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\nhalf",
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 9\r\n\r\nhalf",
+        b"HTTP/1.1 503 Busy\r\nContent-Length: 9\r\n\r\nhalf",
+        b"SSH-2.0-x\r\n\r\n",
+    ],
+)
+@pytest.mark.parametrize("write", [None, lambda _: None], ids=["whole", "streamed"])
+async def test_a_server_that_hangs_up(said: bytes, write: Write | None) -> None:
     async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(said)
@@ -146,7 +159,7 @@ async def test_a_server_that_hangs_up(said: bytes) -> None:
 
     async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        assert await failure_of(f"http://127.0.0.1:{port}/v1") is Failure.CONNECTION
+        assert await failure_of(f"http://127.0.0.1:{port}/v1", write=write) is Failure.CONNECTION
 
 
 async def test_no_answer_in_the_time_of_the_job(stub: ModelStub) -> None:

@@ -19,6 +19,8 @@ INTERVAL_S = 1.0
 #: Seconds after which a sample says nothing any more.
 MAX_AGE_S = 5
 MAX_RETRY_AFTER_S = 30
+#: Jobs a second, below which nobody waits for the next one to begin.
+SLOWEST_RATE = 1e-6
 #: The longest that a submission is told to wait before it would fit.
 MAX_REFUSAL_S = 3600
 
@@ -105,7 +107,7 @@ def _starts_in_tenths(sample: LineSample, position: int) -> int | None:
     beyond = position - max(0, sample.slots - sample.running)
     if beyond <= 0:
         return 0
-    return round(10 * beyond / sample.rate) if sample.rate else None
+    return round(10 * beyond / sample.rate) if sample.rate > SLOWEST_RATE else None
 
 
 def _or_nan(seconds: float | None) -> float:

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 
 #: Seconds by which the event loop may be late without being called busy; also the time that it then gets to catch up.
 LATE_S = 0.05
+#: Seconds by which a timer may ring early: the event loop counts whole milliseconds.
+EARLY_S = 0.001
 #: A loop that is busy for ever must not make the wait endless: at most so many times as long as asked.
 AT_MOST = 4
 
@@ -103,4 +105,5 @@ class Limits:
             self._calls.popleft().answer.set_exception(self._late())
             self._forget_answered()
         if self._calls:
-            self._wind(now + LATE_S if was_busy else self._calls[0].due)
+            # A timer may ring a little early, and would go on ringing until its time has come.
+            self._wind(now + LATE_S if was_busy else max(self._calls[0].due, now + EARLY_S))

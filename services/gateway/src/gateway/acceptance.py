@@ -95,7 +95,7 @@ class Acceptance:
         now = begun.minted_at if begun else time.time()
         job_id = begun.job_id if begun else self._ids.mint(origin.client, now)
         record = Record.queued(job_id, now, now + deadline_s, request.metadata)
-        new = _New(job_id, record.encode(), record.expires_at - now)
+        new = _New(job_id, record.encode(), record.expires_at - time.time())
         body = messages.encode(job_id, prompt, request.options, request.metadata)
         structlog.contextvars.bind_contextvars(job_id=job_id)
         self._estimates.refuse_beyond(deadline_s)

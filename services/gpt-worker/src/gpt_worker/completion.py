@@ -1,9 +1,10 @@
-"""The call of the model: the one place that imports openai. Its exceptions and texts never leave this module."""
+"""The call of the model, through client.py. The exceptions and texts of openai never leave this module."""
 
 import asyncio
 import time
 from collections.abc import Callable
 
+import httpx2
 import openai
 import orjson
 import structlog
@@ -123,11 +124,12 @@ async def _call(client: Client, request: bytes, model: str, write: Write | None)
         if write is None:
             return await _whole_answer(client, request, model)
         return await _streamed_answer(client, request, model, write)
-    except openai.APITimeoutError as error:
+    except (openai.APITimeoutError, httpx2.TimeoutException) as error:
         raise UpstreamFailure(Failure.TIMEOUT) from error
     except openai.APIStatusError as error:
         raise _failure_of(error) from error
-    except openai.APIConnectionError as error:
+    # What is read after the head of a streamed answer, an error's text too, is read past the openai client.
+    except (openai.APIConnectionError, httpx2.TransportError) as error:
         raise UpstreamFailure(Failure.CONNECTION) from error
     except openai.APIError as error:
         # What a stream says when it cannot go on.

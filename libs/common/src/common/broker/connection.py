@@ -109,7 +109,7 @@ class Broker:
     async def consume(self, prefetch: int, handle: Callable[[Delivery], None]) -> None:
         """Give each delivery of the job queue to `handle`, at most `prefetch` of them unsettled at a time.
 
-        `handle` must not block and must not raise; aio-pika cancels its own callbacks when a connection is
+        `handle` must not block and must not raise; aiormq cancels its own callbacks when a connection is
         lost, so what takes long belongs in a task of the caller's. Only `watch` brings a consumer back.
         """
         await self.declare()

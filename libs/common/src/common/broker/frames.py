@@ -1,7 +1,8 @@
 """A message as the frames of AMQP 0-9-1 that follow a publish: what is said of it, and its body in parts.
 
 The form is that of the specification (sections 4.2.3, 4.2.5.5 and 4.2.6) with the field types that RabbitMQ knows
-(https://www.rabbitmq.com/amqp-0-9-1-errata#section_3). pamqp says the same in six times the time.
+(https://www.rabbitmq.com/amqp-0-9-1-errata#section_3). pamqp says the same in six times the time; but of numbers with
+a fraction it keeps 32 bits, and this all 64.
 """
 
 import struct

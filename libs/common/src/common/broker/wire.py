@@ -1,4 +1,4 @@
-"""What goes over the connection, and how it fails: our messages as aio-pika's, and its errors as ours."""
+"""What goes over the connection, and how it fails: the driver's messages as ours, and its errors too."""
 
 import asyncio
 import re
@@ -89,11 +89,11 @@ class Delivery:
     async def _settle(self, settle: Callable[[int], Awaitable[None]]) -> None:
         if self._is_settled:
             return  # the broker would close the channel
+        self._is_settled = True  # whatever comes of it
         try:
             # On a connection that is being given up aiormq may wait for ever for room in its line.
             async with in_time(self._timeout_s):
                 await settle(self._tag)
-            self._is_settled = True
         except BrokerUnavailable:
             log.warning("delivery_not_settled", job_id=self.message.message_id)
         finally:

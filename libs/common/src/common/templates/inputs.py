@@ -38,7 +38,7 @@ class InvalidTemplate(Exception):
         self.message = message
 
 
-def check_schema(schema: dict[str, Any]) -> Draft202012Validator:
+def validator_of(schema: dict[str, Any]) -> Draft202012Validator:
     """What inputs are held against; raises SchemaError or ValueError unless each is named and bounded in size."""
     Draft202012Validator.check_schema(schema)
     if schema.get("type") != "object" or schema.get("additionalProperties") is not False:

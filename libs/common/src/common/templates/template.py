@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator
 from pydantic import JsonValue
 
 from common.templates.fortune import fortune_facts
-from common.templates.inputs import check_inputs, check_schema
+from common.templates.inputs import check_inputs, validator_of
 from common.templates.quoting import Block, block, quote
 
 Role = Literal["system", "user"]
@@ -59,7 +59,7 @@ def read_template(folder: Path) -> Template:
     """The template of the folder; raises BrokenTemplate, saying what is wrong where."""
     try:
         schema = json.loads((folder / "inputs.schema.json").read_text("utf-8"))
-        template = Template(folder.name, schema, check_schema(schema), tuple(_messages(folder)))
+        template = Template(folder.name, schema, validator_of(schema), tuple(_messages(folder)))
         for example in schema["examples"]:
             template.render(example)
     except Exception as error:
