@@ -8,7 +8,7 @@ from pamqp.body import ContentBody
 from pamqp.header import ContentHeader
 
 from common.broker.frames import message_frames
-from common.broker.wire import in_one_frame, properties
+from common.broker.wire import properties
 from common.messages import Message
 
 CHANNEL, MOST = 3, 100
@@ -46,8 +46,7 @@ def unmarshalled(frames: bytes) -> list[Any]:
 
 
 def marshalled(message: Message, expiration_ms: int | None = None) -> bytes:
-    headers = in_one_frame(message.headers)
-    return message_frames(message, headers, message.message_id or "", expiration_ms, CHANNEL, MOST)
+    return message_frames(message, message.message_id or "", expiration_ms, CHANNEL, MOST)
 
 
 @pytest.mark.parametrize("message", [BARE, FULL], ids=["bare", "full"])

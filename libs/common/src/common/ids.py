@@ -39,24 +39,15 @@ class JobIds:
             raise ValueError("at least one key is needed")
         # To begin each proof as a copy is three times as fast as with the key.
         self._begun = [hmac.new(key.encode(), digestmod="sha256") for key in keys]
-        # Drawn for many ids at once, since to ask the system costs more than all else.
-        self._randomness: Iterator[bytes] = iter(())
+        self._randomness = _randomness()
         # Most ids are asked about again and again.
         self._remembered = lru_cache(maxsize=_REMEMBERED)(self._minted_at)
 
     def mint(self, client: str = "", now: float | None = None) -> str:
         """A new id for the client (the empty name where no API keys are set); `now` is in Unix seconds."""
         milliseconds = int((time.time() if now is None else now) * 1000)
-        signed = milliseconds.to_bytes(6) + self._random()
+        signed = milliseconds.to_bytes(6) + next(self._randomness)
         return PREFIX + base64.b32encode(signed + _proof(self._begun[0], signed, client)).decode()
-
-    def _random(self) -> bytes:
-        drawn = next(self._randomness, None)
-        if drawn is None:
-            pool = secrets.token_bytes(_RANDOM_BYTES * _DRAWN)
-            self._randomness = (pool[start : start + _RANDOM_BYTES] for start in range(0, len(pool), _RANDOM_BYTES))
-            drawn = next(self._randomness)
-        return drawn
 
     def minted_at(self, job_id: str, client: str = "") -> float | None:
         """When we minted this id for this client, in Unix seconds; None if we never did."""
@@ -70,6 +61,14 @@ class JobIds:
         if all(not hmac.compare_digest(proof, _proof(begun, signed, client)) for begun in self._begun):
             return None
         return _time_of(raw)
+
+
+def _randomness() -> Iterator[bytes]:
+    """Bytes for one id after the other, drawn for many at once: to ask the system costs more than all else."""
+    while True:
+        pool = secrets.token_bytes(_RANDOM_BYTES * _DRAWN)
+        for start in range(0, len(pool), _RANDOM_BYTES):
+            yield pool[start : start + _RANDOM_BYTES]
 
 
 def is_foreign(job_id: str) -> bool:

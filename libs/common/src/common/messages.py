@@ -85,19 +85,14 @@ class JobMessage:
 
 def encode(job_id: str, prompt: list[ChatMessage], options: Options, metadata: dict[str, str]) -> bytes:
     """The body that the gateway publishes; `options.system` is already part of the prompt."""
+    given = {name: getattr(options, name) for name in sorted(options.model_fields_set - {"system"})}
     body = {
         "id": job_id,
         "messages": [{"role": message.role, "content": message.content} for message in prompt],
-        "options": {name: getattr(options, name) for name in _given(options)},
+        "options": {name: value for name, value in given.items() if value is not None},
         "metadata": metadata,
     }
     return orjson.dumps(body)
-
-
-def _given(options: Options) -> list[str]:
-    return [
-        name for name in sorted(options.model_fields_set) if name != "system" and getattr(options, name) is not None
-    ]
 
 
 def pack(message: Message) -> bytes:

@@ -99,12 +99,11 @@ class JobRequest(Closed):
 
     @model_validator(mode="after")
     def _exactly_one_prompt(self) -> Self:
-        forms = {"msg": self.msg, "messages": self.messages, "template": self.template}
-        given = [name for name, form in forms.items() if form is not None]
-        if not given:
+        forms = [name for name in ("msg", "messages", "template") if getattr(self, name) is not None]
+        if not forms:
             raise problem_with("msg", "a prompt is required: one of msg, messages, template")
-        if len(given) > 1:
-            raise problem_with(given[1], f"give either {given[0]} or {given[1]}, not both")
+        if len(forms) > 1:
+            raise problem_with(forms[1], f"give either {forms[0]} or {forms[1]}, not both")
         if len(self.messages or ()) + (self.options.system is not None) > MAX_MESSAGES:
             raise problem_with("messages", f"must be at most {MAX_MESSAGES}, the system message among them")
         if self.inputs is not None and self.template is None:

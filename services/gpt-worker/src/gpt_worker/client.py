@@ -47,13 +47,13 @@ class Client(openai.AsyncOpenAI):
 
     async def events(self, body: bytes) -> openai.AsyncStream[object]:
         """The answer as it comes; raises OpenAIError."""
-        kind, stream = self._events, _STREAM
+        kind = self._events
         if kind.options is None:
             return await self.post(
-                PATH, content=body, cast_to=object, options=kind.told, stream=True, stream_cls=stream
+                PATH, content=body, cast_to=object, options=kind.told, stream=True, stream_cls=_STREAM
             )
         return await self.request(
-            object, kind.options.model_copy(update={"content": body}), stream=True, stream_cls=stream
+            object, kind.options.model_copy(update={"content": body}), stream=True, stream_cls=_STREAM
         )
 
     def _build_request(self, options: Any, *, retries_taken: int = 0) -> httpx2.Request:

@@ -13,15 +13,12 @@ class KeyPool:
     """
 
     def __init__(self, keys: Sequence[str], rest_s: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self._keys = list(keys)
         self._resting_until = dict.fromkeys(keys, 0.0)
         self._rest_s = rest_s
         self._clock = clock
 
     def candidates(self) -> list[str]:
         """The living keys in random order, then those that rest, for the case that no living one is taken."""
-        if len(self._keys) == 1:
-            return self._keys
         now = self._clock()
         living = [key for key, until in self._resting_until.items() if until <= now]
         resting = [key for key in self._resting_until if key not in living]

@@ -5,7 +5,6 @@ docs/adr/0016-publishes-of-a-tick-in-one-write.md says what that gains, and what
 """
 
 import asyncio
-import uuid
 from collections import deque
 from collections.abc import Callable
 from functools import lru_cache
@@ -17,7 +16,7 @@ from pamqp.commands import Basic
 
 from common.broker.connecting import is_ready
 from common.broker.frames import message_frames
-from common.broker.wire import Route, in_one_frame, ours
+from common.broker.wire import Route, id_of, ours
 from common.errors import BrokerUnavailable
 from common.messages import Message
 from common.timeouts import Limits, answered_within
@@ -92,7 +91,7 @@ class BatchedPublishes:
 
         What was not written until then never is.
         """
-        message_id = message.message_id or uuid.uuid4().hex
+        message_id = id_of(message)
         if message_id in self._unconfirmed:
             timeout_s = await self._after_the_earlier(message_id, timeout_s)
         if self._channel.is_closed:
@@ -173,8 +172,7 @@ class BatchedPublishes:
     def _marshal(self, message: Message, route: Route, message_id: str, expiration_ms: int | None) -> bytes:
         """The frames of a message: what to do with it, what is said of it, and as many as its body needs."""
         number, most = self._channel.number, self._channel.max_content_size
-        headers = in_one_frame(message.headers)
-        return self._method(route) + message_frames(message, headers, message_id, expiration_ms, number, most)
+        return self._method(route) + message_frames(message, message_id, expiration_ms, number, most)
 
     def _marshal_method(self, route: Route) -> bytes:
         method = Basic.Publish(exchange=route.exchange, routing_key=route.routing_key, mandatory=route.mandatory)

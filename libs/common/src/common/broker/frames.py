@@ -6,9 +6,9 @@ a fraction it keeps 32 bits, and this all 64.
 """
 
 import struct
-from collections.abc import Mapping
 from functools import lru_cache
 
+from common.broker.wire import in_one_frame
 from common.messages import HeaderValue, Message
 
 _HEADER, _BODY, _END = 2, 3, b"\xce"
@@ -27,17 +27,10 @@ _ALWAYS = 1 << 15 | 1 << 13 | 1 << 12 | 1 << 7  # content type, headers, deliver
 _CORRELATION_ID, _REPLY_TO, _EXPIRATION, _TIME = 1 << 10, 1 << 9, 1 << 8, 1 << 6
 
 
-def message_frames(
-    message: Message,
-    headers: Mapping[str, HeaderValue],
-    message_id: str,
-    expiration_ms: int | None,
-    channel: int,
-    most: int,
-) -> bytes:
+def message_frames(message: Message, message_id: str, expiration_ms: int | None, channel: int, most: int) -> bytes:
     """A persistent message of JSON, in frames for a channel with at most so many bytes of the body in each."""
     body = message.body
-    header = _content_header(message, headers, message_id, expiration_ms)
+    header = _content_header(message, message_id, expiration_ms)
     frames = [_START.pack(_HEADER, channel, len(header)), header, _END]
     for start in range(0, len(body), most):
         part = body[start : start + most]
@@ -45,11 +38,9 @@ def message_frames(
     return b"".join(frames)
 
 
-def _content_header(
-    message: Message, headers: Mapping[str, HeaderValue], message_id: str, expiration_ms: int | None
-) -> bytes:
+def _content_header(message: Message, message_id: str, expiration_ms: int | None) -> bytes:
     """Its properties in the order of the specification, which is that of their bits."""
-    table = b"".join([_field(name, value) for name, value in headers.items()])
+    table = b"".join([_field(name, value) for name, value in in_one_frame(message.headers).items()])
     flags, said = _ALWAYS, [_CONTENT_TYPE, _LONG.pack(len(table)), table, _PERSISTENT]
     if message.correlation_id is not None:
         flags |= _CORRELATION_ID

@@ -157,17 +157,22 @@ def ours(error: BaseException) -> BrokerUnavailable:
 
 
 def properties(message: Message, expiration_ms: int | None = None) -> Basic.Properties:
-    """The message without its body, as it goes over the wire; it never is without an id, by which it is returned."""
+    """The message without its body, as it goes over the wire."""
     return Basic.Properties(
         headers=in_one_frame(message.headers),
         content_type="application/json",
         delivery_mode=_PERSISTENT,
-        message_id=message.message_id or uuid.uuid4().hex,
+        message_id=id_of(message),
         correlation_id=message.correlation_id,
         reply_to=message.reply_to,
         timestamp=None if message.timestamp is None else datetime.fromtimestamp(message.timestamp, UTC),
         expiration=None if expiration_ms is None else str(expiration_ms),
     )
+
+
+def id_of(message: Message) -> str:
+    """The message's id; none goes out without one, by which it is returned."""
+    return message.message_id or uuid.uuid4().hex
 
 
 def in_one_frame(headers: Mapping[str, HeaderValue]) -> dict[str, Any]:
