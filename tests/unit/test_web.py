@@ -12,7 +12,9 @@ from prometheus_client import generate_latest
 from structlog.testing import capture_logs
 
 from common.errors import BrokerUnavailable, ErrorCode, InvalidRequest, ServiceError
-from common.web import MAX_BODY_BYTES, REQUEST_ID, application, error_response, json_body, json_bytes
+from common.replies import Reply, error_reply
+from common.requests import MAX_BODY_BYTES
+from common.web import REQUEST_ID, application, json_body
 
 Door = TestClient[web.Request, web.Application]
 JSON = {"Content-Type": "application/json"}
@@ -26,7 +28,7 @@ FAILURES: dict[str, Callable[[], Exception]] = {
 
 
 async def echo(request: web.Request) -> web.Response:
-    return json_bytes(await json_body(request), status=202)
+    return Reply(await json_body(request), 202).response()
 
 
 async def whoami(request: web.Request) -> web.Response:
@@ -138,8 +140,8 @@ async def test_requests_are_counted_by_route_and_never_by_path(door: Door) -> No
 
 
 def test_an_envelope_goes_around_the_error() -> None:
-    answer = error_response(BrokerUnavailable(), "req_1", envelope={"isOk": False})
-    document = json.loads(answer.text or "")
+    answer = error_reply(BrokerUnavailable(), "req_1", envelope={"isOk": False})
+    document = json.loads(answer.body)
     assert (document["isOk"], document["error"]["code"]) == (False, "broker_unavailable")
 
 

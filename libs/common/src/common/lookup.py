@@ -57,7 +57,9 @@ class Lookup:
             return (await self._beyond_the_cache(job_id, minted_at, unavailable)).encoded()
         if cached is not None:
             metrics.lookups("cache").inc()
-            return cached if cached.is_terminal else await self._not_behind(job_id, cached)
+            if cached.is_terminal or not (cached.is_running or self.may_be_behind):
+                return cached
+            return await self._not_behind(job_id, cached)
         return await self._with_text(await self._refill(await self._beyond_the_cache(job_id, minted_at)))
 
     @property

@@ -11,7 +11,7 @@ from pydantic.json_schema import models_json_schema
 
 from common.errors import MEANINGS, ErrorBody, ErrorCode
 from common.jobs import Record
-from common.web import json_bytes
+from common.replies import Reply
 
 Schema = dict[str, Any]
 
@@ -63,7 +63,7 @@ def served(described: Schema) -> web.RouteDef:
     body = orjson.dumps(described)
 
     async def answer(_request: web.Request) -> web.Response:
-        return json_bytes(body)
+        return Reply(body).response()
 
     return web.get("/openapi.json", answer)
 

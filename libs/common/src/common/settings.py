@@ -99,6 +99,7 @@ class PublicHttpSettings(ServiceSettings):
     """For a service with a public door."""
 
     http_port: int = Field(default=8080, ge=1, le=65535)
+    http_shortcut: bool = True
     job_id_keys: Annotated[Secrets, Field(min_length=1)]
     api_keys: ApiKeys = ()
     request_log_one_in: int = Field(default=1000, ge=0, le=1_000_000_000)

@@ -14,6 +14,7 @@ from common.ids import JobIds
 from common.lifecycle import Stop, background
 from common.lookup import Lookup
 from common.readiness import Readiness
+from common.shortcut import Shortcut
 from common.store import Store
 from common.templates import Templates
 from common.upkeep import Upkeep
@@ -62,6 +63,9 @@ async def serve(settings: GatewaySettings) -> None:
         described = openapi.served(document(templates, settings.job_deadline_s, settings.job_timeout_s))
         routes = [*handlers.routes(), *ending.routes(), described, *playground.routes(settings)]
         public = application(routes, settings.request_log_one_in)
+        shortcut = Shortcut("POST", "/v1/jobs", handlers.accept, clients, settings.request_log_one_in)
+        way = shortcut if settings.http_shortcut else None
+        longest_s = settings.longest_answer_s + PATIENCE_S + 5
         async with (
             serving(admin, settings.http_host, settings.admin_port, 1),
             background(broker.connect()),
@@ -75,7 +79,7 @@ async def serve(settings: GatewaySettings) -> None:
                 withdrawals=withdrawals.catch_up,
                 recovery=partial(keep_recovering, broker, cache, settings.recovery_grace_s),
             ),
-            serving(public, settings.http_host, settings.http_port, settings.longest_answer_s + PATIENCE_S + 5),
+            serving(public, settings.http_host, settings.http_port, longest_s, way),
         ):
             log.info("started", port=settings.http_port, admin_port=settings.admin_port)
             await stop.asked.wait()

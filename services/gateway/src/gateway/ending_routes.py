@@ -4,7 +4,7 @@ from aiohttp import web
 
 from common.auth import Clients
 from common.errors import RETRY_AFTER_S
-from common.web import json_bytes
+from common.replies import Reply
 from gateway.ending import Ending
 
 
@@ -23,7 +23,8 @@ class EndingRoutes:
         """`POST /v1/jobs/{id}/cancel`: the record, terminal unless the job's worker could not be reached yet."""
         client = self._clients.of(request.headers.get("Authorization"))
         found = await self._ending.cancel(request.match_info["id"], client)
-        return json_bytes(found.body, headers=None if found.is_terminal else {"Retry-After": str(RETRY_AFTER_S)})
+        headers = {} if found.is_terminal else {"Retry-After": str(RETRY_AFTER_S)}
+        return Reply(found.body, headers=headers).response()
 
     async def delete(self, request: web.Request) -> web.Response:
         """`DELETE /v1/jobs/{id}`: 204 when nothing is left of the job."""

@@ -8,7 +8,9 @@ from common import metrics
 from common.auth import Clients
 from common.errors import BrokerUnavailable, CacheUnavailable, ErrorCode, QueueFull, ServiceError
 from common.estimates import Estimates
-from common.web import REQUEST_ID, error_response, json_body, json_bytes
+from common.replies import Reply, error_reply
+from common.shortcut import Asked
+from common.web import REQUEST_ID, json_body
 from gateway.acceptance import Acceptance, Accepted, Origin
 from gateway.once_only import REPLAYED_HEADER, OnceOnly, read_key
 from gateway.schemas import Submission, read_predict_start, read_submission
@@ -45,37 +47,41 @@ class Handlers:
         return [web.post("/v1/jobs", self.submit), web.post("/predict/start", self.predict_start)]
 
     async def submit(self, request: web.Request) -> web.Response:
-        """`POST /v1/jobs`: 202 and the record of the accepted job; 200 if it was submitted before."""
+        """`POST /v1/jobs`: what `accept` does."""
         client = self._clients.of(request.headers.get("Authorization"))
-        body = await json_body(request)
-        submission = read_submission(body, self._max_deadline_s, self._max_timeout_s)
-        accepted = await self._accept("jobs", submission, client, request)
+        asked = Asked(client, request.headers, request[REQUEST_ID], body=await json_body(request))
+        return (await self.accept(asked)).response()
+
+    async def accept(self, asked: Asked) -> Reply:
+        """202 and the record of the accepted job; 200 if it was submitted before."""
+        submission = read_submission(asked.body, self._max_deadline_s, self._max_timeout_s)
+        accepted = await self._accept("jobs", submission, asked)
         told = self._estimates.told(accepted.record)
         headers = {"Location": f"/v1/results/{accepted.job_id}", **_replayed(accepted)}
         if not accepted.record.is_terminal:
             headers["Retry-After"] = str(told.retry_after_s)
-        return json_bytes(told.body, status=202 if accepted.is_new else 200, headers=headers)
+        return Reply(told.body, 202 if accepted.is_new else 200, headers)
 
     async def predict_start(self, request: web.Request) -> web.Response:
         """`POST /predict/start`: the original's call, in the original's envelope."""
         try:
-            client = self._clients.of_predict()
+            asked = Asked(self._clients.of_predict(), request.headers, request[REQUEST_ID])
             submission = read_predict_start(await json_body(request))
-            accepted = await self._accept("predict", submission, client, request)
+            accepted = await self._accept("predict", submission, asked)
         except ServiceError as error:
             # The client sent the inputs bare.
             error.param = error.param and error.param.removeprefix("inputs.")
             message = f"{error.param}: {error.message}" if error.param else error.message
             refusal = {"isOk": False, "model": {}, "errMsg": message}
-            return error_response(error, request[REQUEST_ID], envelope=refusal)
+            return error_reply(error, request[REQUEST_ID], envelope=refusal).response()
         envelope = {"isOk": True, "model": {"reqId": accepted.job_id}}
         return web.json_response(envelope, headers=_replayed(accepted))
 
-    async def _accept(self, route: str, submission: Submission, client: str, request: web.Request) -> Accepted:
+    async def _accept(self, route: str, submission: Submission, asked: Asked) -> Accepted:
         deadline_s = submission.deadline_s or self._max_deadline_s
-        traceparent = request.headers.get("traceparent", "")
-        origin = Origin(client, request[REQUEST_ID], traceparent if _TRACEPARENT.fullmatch(traceparent) else None)
-        key = read_key(request.headers)
+        traceparent = asked.headers.get("traceparent", "")
+        origin = Origin(asked.client, asked.request_id, traceparent if _TRACEPARENT.fullmatch(traceparent) else None)
+        key = read_key(asked.headers)
         try:
             if key is None:
                 accepted = await self._acceptance.accept(submission, deadline_s, origin)

@@ -14,6 +14,7 @@ from common.ids import JobIds
 from common.lifecycle import Stop
 from common.lookup import Lookup
 from common.readiness import Readiness
+from common.shortcut import Shortcut
 from common.store import Store
 from common.upkeep import Upkeep
 from common.web import admin_application, application, serving
@@ -45,10 +46,14 @@ async def serve(settings: ReaderSettings) -> None:
         admin = admin_application(readiness, {"subscription": waiting.is_well, "tasks": upkeep.is_well})
         following = Following(cache, lookup, waiting)
         streams = Streams(clients, lookup, following, estimates)
-        routes = Handlers(clients, lookup, waiting, estimates).routes() + PredictQuery(clients, lookup).routes()
+        handlers = Handlers(clients, lookup, waiting, estimates)
+        routes = handlers.routes() + PredictQuery(clients, lookup).routes()
         routes += [*streams.routes(), openapi.served(document())]
         public = application(routes, settings.request_log_one_in)
         cors.allow(public, settings.cors_origins)
+        # For pages of other origins each answer says that it depends on the origin, which the application does.
+        takes_shortcut = settings.http_shortcut and not settings.cors_origins
+        shortcut = Shortcut("GET", "/v1/results/{id}", handlers.poll, clients, settings.request_log_one_in)
 
         async def answer_held_requests(_app: web.Application) -> None:
             waiting.stop()
@@ -63,7 +68,7 @@ async def serve(settings: ReaderSettings) -> None:
                 readiness=readiness.sample,
                 lag=loop_lag.sample,
             ),
-            serving(public, settings.http_host, settings.http_port, SHUTDOWN_S),
+            serving(public, settings.http_host, settings.http_port, SHUTDOWN_S, shortcut if takes_shortcut else None),
         ):
             log.info("started", port=settings.http_port, admin_port=settings.admin_port)
             await stop.asked.wait()

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import re
+from functools import partial
 
 import orjson
 from aiohttp import web
@@ -12,7 +13,9 @@ from common.errors import InvalidRequest, ServiceError
 from common.estimates import Estimates
 from common.jobs import EncodedRecord
 from common.lookup import Lookup
-from common.web import REQUEST_ID, json_bytes
+from common.replies import Reply
+from common.shortcut import Asked
+from common.web import REQUEST_ID
 from result_reader.waiting import Waiting
 
 MAX_WAIT_S = 25
@@ -36,21 +39,29 @@ class Handlers:
         return [web.get("/v1/results/{id}", self.result), web.get("/v1/results", self.results)]
 
     async def result(self, request: web.Request) -> web.Response:
-        """`GET /v1/results/{id}`: the record, at once or when it is terminal."""
+        """`GET /v1/results/{id}`: the record, at once or when it is terminal; 304 if the client has the same one."""
         client = self._clients.of(request.headers.get("Authorization"))
         job_id = request.match_info["id"]
-        wait_s = seconds_to_wait(request) if request.query_string else 0
-        if not wait_s:
-            return self._conditional(request, await self._lookup.find(job_id, client))
-        return self._conditional(
-            request, await self._waiting.until_terminal(job_id, wait_s, lambda: self._lookup.find(job_id, client))
-        )
+        if request.query_string and (wait_s := seconds_to_wait(request)):
+            look = partial(self._lookup.find, job_id, client)
+            reply = self._reply(await self._waiting.until_terminal(job_id, wait_s, look))
+        else:
+            reply = await self.poll(Asked(client, request.headers, request[REQUEST_ID], job_id))
+        if "If-None-Match" in request.headers:
+            known = request.if_none_match or ()
+            if any(tag.value in (reply.headers["ETag"].strip('"'), "*") for tag in known):
+                return web.Response(status=304, headers=reply.headers)
+        return reply.response()
+
+    async def poll(self, asked: Asked) -> Reply:
+        """The record as it is now of the job that the tail names."""
+        return self._reply(await self._lookup.find(asked.tail, asked.client))
 
     async def results(self, request: web.Request) -> web.Response:
         """`GET /v1/results?ids=`: an item for each id, in the order asked for; an unknown one is an item too."""
         client = self._clients.of(request.headers.get("Authorization"))
         items = await asyncio.gather(*(self._item(job_id, client, request[REQUEST_ID]) for job_id in _ids(request)))
-        return json_bytes(b'{"data":[' + b",".join(items) + b"]}")
+        return Reply(b'{"data":[' + b",".join(items) + b"]}").response()
 
     async def _item(self, job_id: str, client: str, request_id: str) -> bytes:
         try:
@@ -59,18 +70,13 @@ class Handlers:
             return orjson.dumps({"id": job_id, "error": error.body(request_id).model_dump()})
         return self._estimates.told(found).body
 
-    def _conditional(self, request: web.Request, found: EncodedRecord) -> web.Response:
-        """200 with the record, or 304 if the client has the same one already."""
+    def _reply(self, found: EncodedRecord) -> Reply:
         body, retry_after_s = self._estimates.told(found)
         etag = hashlib.blake2b(body, digest_size=12).hexdigest()
         headers = {"ETag": f'"{etag}"', "Cache-Control": "private, no-cache"}
         if not found.is_terminal:
             headers["Retry-After"] = str(retry_after_s)
-        if "If-None-Match" in request.headers:
-            known = request.if_none_match or ()
-            if any(tag.value in (etag, "*") for tag in known):
-                return web.Response(status=304, headers=headers)
-        return json_bytes(body, headers=headers)
+        return Reply(body, headers=headers)
 
 
 def seconds_to_wait(request: web.Request) -> float:

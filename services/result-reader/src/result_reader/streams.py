@@ -13,7 +13,8 @@ from common.errors import InvalidRequest, ServiceError
 from common.estimates import Estimates
 from common.jobs import EncodedRecord
 from common.lookup import Lookup
-from common.web import REQUEST_ID, json_bytes
+from common.replies import Reply
+from common.web import REQUEST_ID
 from result_reader.events import Event
 from result_reader.following import Following
 from result_reader.handlers import seconds_to_wait
@@ -75,7 +76,7 @@ class Streams:
         async with aclosing(self._events(request, wait_s)) as batches:  # type: ignore[type-var]
             found = await anext(batches, [])
         data = b",".join(event.as_json() for event in found)
-        return json_bytes(b'{"data":[%s],"after":%d}' % (data, found[-1].id if found else after))
+        return Reply(b'{"data":[%s],"after":%d}' % (data, found[-1].id if found else after)).response()
 
     def _events(self, request: web.Request, silence_s: float) -> AsyncIterator[list[Event]]:
         client = self._clients.of(request.headers.get("Authorization"))

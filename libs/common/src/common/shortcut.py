@@ -1,0 +1,106 @@
+"""A way past aiohttp's application for the requests that a service gets most, which otherwise is most of their cost.
+
+Its server reads and parses them as ever (connections.py). What asks for anything unusual goes on to the
+application, where the same handler answers it. docs/adr/0026-a-shortcut-for-most-requests.md says what that gains.
+"""
+
+import asyncio
+import re
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, NamedTuple
+
+import structlog
+from aiohttp import hdrs
+from aiohttp.http import HttpVersion11
+from aiohttp.http_parser import RawRequestMessage
+from aiohttp.streams import StreamReader
+from multidict import CIMultiDictProxy
+
+from common.auth import Clients
+from common.replies import Reply, error_reply
+from common.requests import MAX_BODY_BYTES, Tally, as_service_error, request_id
+
+#: The rest of a path that means the same however a path is read.
+_TAIL = re.compile(r"[A-Za-z0-9_:-]+")
+_JSON = ("application/json", "application/json; charset=utf-8")
+
+
+class Asked(NamedTuple):
+    """What a handler is told of a request, whichever way it has come."""
+
+    client: str
+    headers: CIMultiDictProxy[str]
+    request_id: str
+    #: The rest of the path, where the route has a place for it.
+    tail: str = ""
+    body: bytes = b""
+
+
+Handler = Callable[[Asked], Awaitable[Reply]]
+
+
+class Shortcut:
+    """The way of one route's requests: from where they have been parsed to the handler, and of the answers back."""
+
+    def __init__(self, method: str, route: str, handler: Handler, clients: Clients, log_one_in: int) -> None:
+        """`route` is a path, or one that ends with the place for a tail: `/v1/results/{id}`."""
+        self._method, self._route = method, route
+        self._path, place, _ = route.partition("{")
+        self._has_tail = bool(place)
+        self._handler = handler
+        self._clients = clients
+        self._tally = Tally(log_one_in)
+        self._in_hand = 0
+        self._is_closed = False
+        self._is_empty = asyncio.Event()
+
+    def take(self, message: RawRequestMessage, payload: StreamReader) -> Coroutine[Any, Any, bytes] | None:
+        """The way to the answer's bytes; None for a request that is to take the long way."""
+        if self._is_closed or message.method != self._method or not message.path.startswith(self._path):
+            return None
+        tail = message.path[len(self._path) :]
+        if (_TAIL.fullmatch(tail) is None if self._has_tail else tail) or not _is_plain(message, payload):
+            return None
+        body = b"" if self._has_tail else _body(payload)
+        if len(body) > MAX_BODY_BYTES:
+            return None
+        self._in_hand += 1
+        return self._answer(message.headers, tail, body)
+
+    async def _answer(self, headers: CIMultiDictProxy[str], tail: str, body: bytes) -> bytes:
+        """What the middleware of the long way does too (web.py)."""
+        started, asked_id = time.perf_counter(), request_id(headers)
+        structlog.contextvars.bind_contextvars(request_id=asked_id)
+        try:
+            client = self._clients.of(headers.get(hdrs.AUTHORIZATION))
+            reply = await self._handler(Asked(client, headers, asked_id, tail, body))
+        except Exception as error:  # noqa: BLE001 (whatever it is, the client gets an answer and the log the cause)
+            reply = error_reply(as_service_error(error), asked_id)
+        finally:
+            self._in_hand -= 1
+            if self._is_closed and not self._in_hand:
+                self._is_empty.set()
+        self._tally.note(self._route, self._method, reply.status, time.perf_counter() - started)
+        return reply.encode(asked_id)
+
+    async def close(self) -> None:
+        """Take no more, and wait until all that were taken are answered, each in the time that it is given anyway."""
+        self._is_closed = True
+        if self._in_hand:
+            await self._is_empty.wait()
+
+
+def _is_plain(message: RawRequestMessage, payload: StreamReader) -> bool:
+    """Whether all of the request is there, and an answer is all that it asks for."""
+    if message.version != HttpVersion11 or message.should_close or message.upgrade or not payload.is_eof():
+        return False
+    headers = message.headers
+    if hdrs.EXPECT in headers or hdrs.ORIGIN in headers or hdrs.IF_NONE_MATCH in headers or message.compression:
+        return False
+    return message.method == hdrs.METH_GET or headers.get(hdrs.CONTENT_TYPE) in _JSON
+
+
+def _body(payload: StreamReader) -> bytes:
+    """All of the body, which stays where it is: to take it out is to begin to read the connection once more."""
+    return b"".join(payload._buffer)  # noqa: SLF001 (see the decision)
