@@ -63,7 +63,9 @@ class Door:
             raise BrokerUnavailable
         if asked.tail == "broken":
             raise RuntimeError("hunter2")
-        body = asked.body or b'"%s"' % asked.tail.encode()
+        if self.kind == "post":
+            return Reply(asked.body, 202)
+        body = b'"%s"' % asked.tail.encode()
         return Reply(body * (100_000 if asked.tail == "large" else 1), 202, {"Location": f"/jobs/{asked.tail}"})
 
 
@@ -196,6 +198,16 @@ async def test_a_body_that_is_too_large_is_refused() -> None:
         writer.write(request("POST", "/jobs", JSON, body=b"1" * (MAX_BODY_BYTES + 1)))
         status, _, _ = await response(reader)
     assert (door.told, status) == ([], 413)
+
+
+@pytest.mark.parametrize("length", [[], ["Content-Length: 0"]])
+async def test_a_submission_without_a_body(length: list[str]) -> None:
+    door = Door("post")
+    async with opened(door) as (reader, writer):
+        for _ in range(2):
+            writer.write(request("POST", "/jobs", JSON, *length))
+            assert (await response(reader))[0] == 202
+    assert [asked.body for asked in door.told] == [b"", b""]
 
 
 async def test_a_chunked_body() -> None:

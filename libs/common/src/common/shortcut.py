@@ -14,7 +14,7 @@ import structlog
 from aiohttp import hdrs
 from aiohttp.http import HttpVersion11
 from aiohttp.http_parser import RawRequestMessage
-from aiohttp.streams import StreamReader
+from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from multidict import CIMultiDictProxy
 
 from common.auth import Clients
@@ -98,7 +98,9 @@ def _is_plain(message: RawRequestMessage, payload: StreamReader) -> bool:
     headers = message.headers
     if hdrs.EXPECT in headers or hdrs.ORIGIN in headers or hdrs.IF_NONE_MATCH in headers or message.compression:
         return False
-    return message.method == hdrs.METH_GET or headers.get(hdrs.CONTENT_TYPE) in _JSON
+    if message.method == hdrs.METH_GET:
+        return True
+    return payload is not EMPTY_PAYLOAD and headers.get(hdrs.CONTENT_TYPE) in _JSON
 
 
 def _body(payload: StreamReader) -> bytes:
