@@ -1,10 +1,11 @@
-"""Clients' connections, on which a shortcut is offered each request before aiohttp's application gets it.
+"""Clients' connections, on which shortcuts are offered each request before aiohttp's application gets it.
 
-What is used of aiohttp's own is in docs/adr/0026-a-shortcut-for-most-requests.md; tests/unit/test_connections.py says
+What is used of aiohttp's own is in docs/adr/0026-a-shortcut-for-most-requests.md; tests/unit/test_shortcut.py says
 so if an upgrade changes it.
 """
 
-from collections.abc import Coroutine
+import asyncio
+from collections.abc import Coroutine, Sequence
 from functools import partial
 from typing import Any
 
@@ -20,39 +21,39 @@ log = structlog.get_logger()
 
 
 class Runner(web.AppRunner):
-    """aiohttp's runner, whose connections know the shortcut."""
+    """aiohttp's runner, whose connections know the shortcuts."""
 
-    def __init__(self, app: web.Application, shortcut: Shortcut, **options: Any) -> None:
+    def __init__(self, app: web.Application, shortcuts: Sequence[Shortcut], **options: Any) -> None:
         super().__init__(app, **options)
-        self._shortcut = shortcut
+        self._shortcuts = tuple(shortcuts)
 
     @property
     def server(self) -> Any:
         """What makes a connection, as a site asks for it."""
         server = self._server
-        if server is None:
-            return None
-        return partial(Connection, self._shortcut, server, loop=server._loop, **server._kwargs)  # noqa: SLF001
+        if server is None or not self._shortcuts:
+            return server
+        return partial(Connection, self._shortcuts, server, loop=server._loop, **server._kwargs)  # noqa: SLF001
 
     async def cleanup(self) -> None:
-        """What has taken the shortcut is answered before connections are closed."""
-        await self._shortcut.close()
+        """What has taken a shortcut is answered before connections are closed."""
+        await asyncio.gather(*(shortcut.close() for shortcut in self._shortcuts))
         await super().cleanup()
 
 
 class Connection(RequestHandler):
     """A connection. It has one request in hand at a time, as aiohttp's own has."""
 
-    __slots__ = ("_held", "_in_hand", "_shortcut")
+    __slots__ = ("_held", "_in_hand", "_shortcuts")
 
-    def __init__(self, shortcut: Shortcut, server: web.Server, **options: Any) -> None:
+    def __init__(self, shortcuts: tuple[Shortcut, ...], server: web.Server, **options: Any) -> None:
         super().__init__(server, **options)
-        self._shortcut = shortcut
+        self._shortcuts = shortcuts
         self._in_hand: Any = None
         self._held = b""
 
     def data_received(self, data: bytes) -> None:
-        """Let aiohttp parse it. If it waits for a request, offer it to the shortcut before that wakes."""
+        """Let aiohttp parse it. If it waits for a request, offer it to the shortcuts before that wakes."""
         if self._in_hand is not None:
             self._hold(data)
             return
@@ -69,14 +70,16 @@ class Connection(RequestHandler):
             waiter.set_result(None)
 
     def _takes_shortcut(self, message: Any, payload: StreamReader) -> bool:
-        is_request = isinstance(message, RawRequestMessage)  # and not an error of the parser's
-        answering = self._shortcut.take(message, payload) if is_request else None
-        if answering is None:
-            return False
-        self._messages.clear()
-        self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
-        self._in_hand = self._loop.create_task(self._answer(answering))
-        return True
+        if not isinstance(message, RawRequestMessage):
+            return False  # an error of the parser's
+        for shortcut in self._shortcuts:
+            answering = shortcut.take(message, payload)
+            if answering is not None:
+                self._messages.clear()
+                self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
+                self._in_hand = self._loop.create_task(self._answer(answering))
+                return True
+        return False
 
     async def _answer(self, answering: Coroutine[Any, Any, bytes]) -> None:
         try:

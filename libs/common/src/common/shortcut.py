@@ -17,7 +17,6 @@ from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from multidict import CIMultiDictProxy
 
-from common.auth import Clients
 from common.replies import Reply, error_reply
 from common.requests import MAX_BODY_BYTES, Tally, as_service_error, request_id
 
@@ -29,7 +28,6 @@ _JSON = ("application/json", "application/json; charset=utf-8")
 class Asked(NamedTuple):
     """What a handler is told of a request, whichever way it has come."""
 
-    client: str
     headers: CIMultiDictProxy[str]
     request_id: str
     #: The rest of the path, where the route has a place for it.
@@ -43,13 +41,12 @@ Handler = Callable[[Asked], Awaitable[Reply]]
 class Shortcut:
     """The way of one route's requests: from where they have been parsed to the handler, and of the answers back."""
 
-    def __init__(self, method: str, route: str, handler: Handler, clients: Clients, log_one_in: int) -> None:
+    def __init__(self, method: str, route: str, handler: Handler, log_one_in: int) -> None:
         """`route` is a path, or one that ends with the place for a tail: `/v1/results/{id}`."""
         self._method, self._route = method, route
         self._path, place, _ = route.partition("{")
         self._has_tail = bool(place)
         self._handler = handler
-        self._clients = clients
         self._tally = Tally(log_one_in)
         self._in_hand = 0
         self._is_closed = False
@@ -73,8 +70,7 @@ class Shortcut:
         started, asked_id = time.perf_counter(), request_id(headers)
         structlog.contextvars.bind_contextvars(request_id=asked_id)
         try:
-            client = self._clients.of(headers.get(hdrs.AUTHORIZATION))
-            reply = await self._handler(Asked(client, headers, asked_id, tail, body))
+            reply = await self._handler(Asked(headers, asked_id, tail, body))
         except Exception as error:  # noqa: BLE001 (whatever it is, the client gets an answer and the log the cause)
             reply = error_reply(as_service_error(error), asked_id)
         finally:

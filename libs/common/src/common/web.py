@@ -1,7 +1,7 @@
 """Both public doors and every admin port as aiohttp's applications: what is done around each request, and health."""
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from types import MappingProxyType
 
@@ -105,13 +105,10 @@ def admin_application(
 
 @asynccontextmanager
 async def serving(
-    app: web.Application, host: str, port: int, shutdown_timeout_s: float, shortcut: Shortcut | None = None
+    app: web.Application, host: str, port: int, shutdown_timeout_s: float, shortcuts: Sequence[Shortcut] = ()
 ) -> AsyncIterator[None]:
     """Serve an application for as long as the block runs; requests in hand are finished within the timeout."""
-    if shortcut is None:
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=shutdown_timeout_s)
-    else:
-        runner = Runner(app, shortcut, access_log=None, shutdown_timeout=shutdown_timeout_s)
+    runner = Runner(app, shortcuts, access_log=None, shutdown_timeout=shutdown_timeout_s)
     await runner.setup()
     try:
         await _listen(runner, host, port)

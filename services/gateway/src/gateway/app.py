@@ -63,8 +63,7 @@ async def serve(settings: GatewaySettings) -> None:
         described = openapi.served(document(templates, settings.job_deadline_s, settings.job_timeout_s))
         routes = [*handlers.routes(), *ending.routes(), described, *playground.routes(settings)]
         public = application(routes, settings.request_log_one_in)
-        shortcut = Shortcut("POST", "/v1/jobs", handlers.accept, clients, settings.request_log_one_in)
-        way = shortcut if settings.http_shortcut else None
+        shortcuts = _shortcuts(settings, handlers)
         longest_s = settings.longest_answer_s + PATIENCE_S + 5
         async with (
             serving(admin, settings.http_host, settings.admin_port, 1),
@@ -79,9 +78,20 @@ async def serve(settings: GatewaySettings) -> None:
                 withdrawals=withdrawals.catch_up,
                 recovery=partial(keep_recovering, broker, cache, settings.recovery_grace_s),
             ),
-            serving(public, settings.http_host, settings.http_port, longest_s, way),
+            serving(
+                public, settings.http_host, settings.http_port, longest_s, shortcuts if settings.http_shortcut else ()
+            ),
         ):
             log.info("started", port=settings.http_port, admin_port=settings.admin_port)
             await stop.asked.wait()
             log.info("stopping")
     log.info("stopped")
+
+
+def _shortcuts(settings: GatewaySettings, handlers: Handlers) -> list[Shortcut]:
+    if not settings.http_shortcut:
+        return []
+    return [
+        Shortcut("POST", "/v1/jobs", handlers.accept, settings.request_log_one_in),
+        Shortcut("POST", "/predict/start", handlers.start, settings.request_log_one_in),
+    ]

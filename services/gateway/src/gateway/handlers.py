@@ -2,6 +2,7 @@
 
 import re
 
+import orjson
 from aiohttp import web
 
 from common import metrics
@@ -47,15 +48,15 @@ class Handlers:
         return [web.post("/v1/jobs", self.submit), web.post("/predict/start", self.predict_start)]
 
     async def submit(self, request: web.Request) -> web.Response:
-        """`POST /v1/jobs`: what `accept` does."""
-        client = self._clients.of(request.headers.get("Authorization"))
-        asked = Asked(client, request.headers, request[REQUEST_ID], body=await json_body(request))
-        return (await self.accept(asked)).response()
+        """`POST /v1/jobs`: what `accept` does, for who may."""
+        self._clients.of(request.headers.get("Authorization"))  # before the body is read
+        return (await self.accept(await _asked(request))).response()
 
     async def accept(self, asked: Asked) -> Reply:
         """202 and the record of the accepted job; 200 if it was submitted before."""
+        client = self._clients.of(asked.headers.get("Authorization"))
         submission = read_submission(asked.body, self._max_deadline_s, self._max_timeout_s)
-        accepted = await self._accept("jobs", submission, asked)
+        accepted = await self._accept("jobs", submission, client, asked)
         told = self._estimates.told(accepted.record)
         headers = {"Location": f"/v1/results/{accepted.job_id}", **_replayed(accepted)}
         if not accepted.record.is_terminal:
@@ -63,24 +64,27 @@ class Handlers:
         return Reply(told.body, 202 if accepted.is_new else 200, headers)
 
     async def predict_start(self, request: web.Request) -> web.Response:
-        """`POST /predict/start`: the original's call, in the original's envelope."""
+        """`POST /predict/start`: what `start` does."""
         try:
-            asked = Asked(self._clients.of_predict(), request.headers, request[REQUEST_ID])
-            submission = read_predict_start(await json_body(request))
-            accepted = await self._accept("predict", submission, asked)
+            asked = await _asked(request)
         except ServiceError as error:
-            # The client sent the inputs bare.
-            error.param = error.param and error.param.removeprefix("inputs.")
-            message = f"{error.param}: {error.message}" if error.param else error.message
-            refusal = {"isOk": False, "model": {}, "errMsg": message}
-            return error_reply(error, request[REQUEST_ID], envelope=refusal).response()
-        envelope = {"isOk": True, "model": {"reqId": accepted.job_id}}
-        return web.json_response(envelope, headers=_replayed(accepted))
+            return _refusal(error, request[REQUEST_ID]).response()
+        return (await self.start(asked)).response()
 
-    async def _accept(self, route: str, submission: Submission, asked: Asked) -> Accepted:
+    async def start(self, asked: Asked) -> Reply:
+        """The original's call, in the original's envelope."""
+        try:
+            client = self._clients.of_predict()
+            accepted = await self._accept("predict", read_predict_start(asked.body), client, asked)
+        except ServiceError as error:
+            return _refusal(error, asked.request_id)
+        envelope = {"isOk": True, "model": {"reqId": accepted.job_id}}
+        return Reply(orjson.dumps(envelope), headers=_replayed(accepted))
+
+    async def _accept(self, route: str, submission: Submission, client: str, asked: Asked) -> Accepted:
         deadline_s = submission.deadline_s or self._max_deadline_s
         traceparent = asked.headers.get("traceparent", "")
-        origin = Origin(asked.client, asked.request_id, traceparent if _TRACEPARENT.fullmatch(traceparent) else None)
+        origin = Origin(client, asked.request_id, traceparent if _TRACEPARENT.fullmatch(traceparent) else None)
         key = read_key(asked.headers)
         try:
             if key is None:
@@ -99,3 +103,15 @@ class Handlers:
 
 def _replayed(accepted: Accepted) -> dict[str, str]:
     return {} if accepted.is_new else {REPLAYED_HEADER: "true"}
+
+
+async def _asked(request: web.Request) -> Asked:
+    """The request with its body; raises ServiceError 413, 415."""
+    return Asked(request.headers, request[REQUEST_ID], body=await json_body(request))
+
+
+def _refusal(error: ServiceError, request_id: str) -> Reply:
+    # The client sent the inputs bare.
+    error.param = error.param and error.param.removeprefix("inputs.")
+    message = f"{error.param}: {error.message}" if error.param else error.message
+    return error_reply(error, request_id, envelope={"isOk": False, "model": {}, "errMsg": message})

@@ -47,13 +47,12 @@ async def serve(settings: ReaderSettings) -> None:
         following = Following(cache, lookup, waiting)
         streams = Streams(clients, lookup, following, estimates)
         handlers = Handlers(clients, lookup, waiting, estimates)
-        routes = handlers.routes() + PredictQuery(clients, lookup).routes()
+        predict = PredictQuery(clients, lookup)
+        routes = handlers.routes() + predict.routes()
         routes += [*streams.routes(), openapi.served(document())]
         public = application(routes, settings.request_log_one_in)
         cors.allow(public, settings.cors_origins)
-        # For pages of other origins each answer says that it depends on the origin, which the application does.
-        takes_shortcut = settings.http_shortcut and not settings.cors_origins
-        shortcut = Shortcut("GET", "/v1/results/{id}", handlers.poll, clients, settings.request_log_one_in)
+        shortcuts = _shortcuts(settings, handlers, predict)
 
         async def answer_held_requests(_app: web.Application) -> None:
             waiting.stop()
@@ -68,9 +67,25 @@ async def serve(settings: ReaderSettings) -> None:
                 readiness=readiness.sample,
                 lag=loop_lag.sample,
             ),
-            serving(public, settings.http_host, settings.http_port, SHUTDOWN_S, shortcut if takes_shortcut else None),
+            serving(
+                public,
+                settings.http_host,
+                settings.http_port,
+                SHUTDOWN_S,
+                shortcuts if settings.http_shortcut else (),
+            ),
         ):
             log.info("started", port=settings.http_port, admin_port=settings.admin_port)
             await stop.asked.wait()
             log.info("stopping")
     log.info("stopped")
+
+
+def _shortcuts(settings: ReaderSettings, handlers: Handlers, predict: PredictQuery) -> list[Shortcut]:
+    if not settings.http_shortcut:
+        return []
+    shortcuts = [Shortcut("POST", "/predict/query", predict.state, settings.request_log_one_in)]
+    # With other origins each answer says that it depends on them, which is the application's matter.
+    if not settings.cors_origins:
+        shortcuts.append(Shortcut("GET", "/v1/results/{id}", handlers.poll, settings.request_log_one_in))
+    return shortcuts

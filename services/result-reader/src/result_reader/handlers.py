@@ -40,13 +40,13 @@ class Handlers:
 
     async def result(self, request: web.Request) -> web.Response:
         """`GET /v1/results/{id}`: the record, at once or when it is terminal; 304 if the client has the same one."""
-        client = self._clients.of(request.headers.get("Authorization"))
         job_id = request.match_info["id"]
+        client = self._clients.of(request.headers.get("Authorization"))
         if request.query_string and (wait_s := seconds_to_wait(request)):
             look = partial(self._lookup.find, job_id, client)
             reply = self._reply(await self._waiting.until_terminal(job_id, wait_s, look))
         else:
-            reply = await self.poll(Asked(client, request.headers, request[REQUEST_ID], job_id))
+            reply = await self.poll(Asked(request.headers, request[REQUEST_ID], job_id))
         if "If-None-Match" in request.headers:
             known = request.if_none_match or ()
             if any(tag.value in (reply.headers["ETag"].strip('"'), "*") for tag in known):
@@ -55,7 +55,8 @@ class Handlers:
 
     async def poll(self, asked: Asked) -> Reply:
         """The record as it is now of the job that the tail names."""
-        return self._reply(await self._lookup.find(asked.tail, asked.client))
+        client = self._clients.of(asked.headers.get("Authorization"))
+        return self._reply(await self._lookup.find(asked.tail, client))
 
     async def results(self, request: web.Request) -> web.Response:
         """`GET /v1/results?ids=`: an item for each id, in the order asked for; an unknown one is an item too."""

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import orjson
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -9,8 +10,10 @@ from common.auth import Clients
 from common.errors import CacheUnavailable, InvalidRequest, ServiceError, StoreUnavailable
 from common.jobs import Record, Status
 from common.lookup import Lookup
+from common.replies import Reply
+from common.shortcut import Asked
 from common.validation import first_problem
-from common.web import json_body
+from common.web import REQUEST_ID, json_body
 
 
 class Query(BaseModel):
@@ -33,18 +36,30 @@ class PredictQuery:
         return [web.post("/predict/query", self.query)]
 
     async def query(self, request: web.Request) -> web.Response:
+        """What `state` says, and of a body that cannot be read what is wrong with it."""
+        try:
+            asked = Asked(request.headers, request[REQUEST_ID], body=await json_body(request))
+        except ServiceError as error:
+            return _reply(_failed(error.message)).response()
+        return (await self.state(asked)).response()
+
+    async def state(self, asked: Asked) -> Reply:
         """The state of a job, for the original's mini-program."""
         try:
-            found = await self._lookup.find(_req_id(await json_body(request)), self._clients.of_predict())
+            found = await self._lookup.find(_req_id(asked.body), self._clients.of_predict())
         except (CacheUnavailable, StoreUnavailable):
             # "Done" would make the client give up a job that may be well.
-            return web.json_response(_PENDING)
+            return _PENDING
         except ServiceError as error:
-            return web.json_response(_failed(error.message))
-        return web.json_response(_envelope(Record.decode(found.body)) if found.is_terminal else _PENDING)
+            return _reply(_failed(error.message))
+        return _reply(_envelope(Record.decode(found.body))) if found.is_terminal else _PENDING
 
 
-_PENDING: dict[str, Any] = {"isOk": True, "model": {"pending": True}}
+def _reply(envelope: dict[str, Any]) -> Reply:
+    return Reply(orjson.dumps(envelope))
+
+
+_PENDING = _reply({"isOk": True, "model": {"pending": True}})
 
 
 def _envelope(record: Record) -> dict[str, Any]:
