@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydantic import JsonValue, ValidationError
 
 from common.errors import ErrorCode, ServiceError
-from common.jobs import DEADLINE_MARGIN_S, TERMINAL, Record, Status, Usage
+from common.jobs import DEADLINE_MARGIN_S, TERMINAL, Record, Status, Usage, queued_json
 
 QUEUED = Record.queued("a-job", 100.9, 200.1, {"order": "17"})
 ODD = "emoji 👋🏽 · NUL \x00 · line separators \u2028\u2029 · quotes \"'\\ · </script> · 你好 · e\u0301 · \x7f\ufeff"
@@ -101,6 +101,14 @@ def test_the_json_is_the_same_bytes_after_any_number_of_readings(text: str, key:
     assert Record.decode(encoded).encode() == encoded
     assert Record.decode(encoded) == record
     assert record.encoded().body == encoded
+
+
+@given(created_at=st.floats(0, 1e10), deadline_at=st.integers(0, 10**10), metadata=st.dictionaries(TEXT, TEXT))
+def test_the_json_of_a_submission_is_that_of_its_record(
+    created_at: float, deadline_at: int, metadata: dict[str, str]
+) -> None:
+    record = Record.queued("a-job", created_at, deadline_at, metadata)
+    assert queued_json("a-job", created_at, deadline_at, metadata) == record.encode()
 
 
 def test_odd_characters_survive() -> None:

@@ -1,5 +1,6 @@
 """Accepts a job: records it, publishes it, and promises it only when the broker has confirmed it."""
 
+import math
 import time
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -12,7 +13,7 @@ from common.cache import Cache, KeyHold
 from common.errors import BrokerUnavailable, CacheUnavailable
 from common.estimates import Estimates
 from common.ids import JobIds
-from common.jobs import EncodedRecord, Record
+from common.jobs import DEADLINE_MARGIN_S, EncodedRecord, queued_json
 from common.messages import Message
 from common.prompts import JobRequest
 from common.templates import Templates
@@ -94,15 +95,16 @@ class Acceptance:
             await self._parents.check(request.options.parent_id, origin.client)
         now = begun.minted_at if begun else time.time()
         job_id = begun.job_id if begun else self._ids.mint(origin.client, now)
-        record = Record.queued(job_id, now, now + deadline_s, request.metadata)
-        new = _New(job_id, record.encode(), record.expires_at - time.time())
+        deadline_at = math.ceil(now + deadline_s)
+        record = queued_json(job_id, now, deadline_at, request.metadata)
+        new = _New(job_id, record, deadline_at + DEADLINE_MARGIN_S - time.time())
         body = messages.encode(job_id, prompt, request.options, request.metadata)
         structlog.contextvars.bind_contextvars(job_id=job_id)
         self._estimates.refuse_beyond(deadline_s)
         with self._admission:
-            message = _message(record, body, now, origin)
+            message = _message(job_id, body, now, deadline_at, origin)
             place = await self._publish(new, message, begun.hold if begun else None)
-        return Accepted(job_id, EncodedRecord(new.record, is_terminal=False, place=place or None))
+        return Accepted(job_id, EncodedRecord(record, is_terminal=False, place=place or None))
 
     async def _publish(self, new: _New, message: Message, hold: KeyHold | None) -> int:
         """Record the job before any worker can see it, and publish it; otherwise no worker will take it up.
@@ -130,11 +132,11 @@ class Acceptance:
         return place
 
 
-def _message(record: Record, body: bytes, now: float, origin: Origin) -> Message:
+def _message(job_id: str, body: bytes, now: float, deadline_at: int, origin: Origin) -> Message:
     headers: dict[str, messages.HeaderValue] = {
-        messages.DEADLINE_HEADER: record.deadline_at,
+        messages.DEADLINE_HEADER: deadline_at,
         messages.REQUEST_ID_HEADER: origin.request_id,
     }
     if origin.traceparent:
         headers[messages.TRACEPARENT_HEADER] = origin.traceparent
-    return Message(body, message_id=record.id, timestamp=now, headers=headers)
+    return Message(body, message_id=job_id, timestamp=now, headers=headers)
