@@ -15,7 +15,8 @@ from stack.places import Place
 from stack.process import Process
 
 WAITING, FINISHED = "poll of a waiting job", "poll of a finished job"
-HELLO, KOA, OURS, PLAIN = "hello world", "the article's Koa service", "ours", "ours, unbatched"
+HELLO, KOA = "hello world", "the article's Koa service"
+OURS, LONG, PLAIN = "ours", "ours, without the shortcut", "ours, plain"
 #: Peers that keep in Redis what a task has returned: their modules by their names.
 ON_FASTAPI = {"FastAPI + Celery": "fastapi_celery", "FastAPI + taskiq": "fastapi_taskiq"}
 PATIENCE_S = 120
@@ -32,13 +33,13 @@ async def run(rig: Rig) -> Findings:
             HELLO: loads.gets(["/hello"]),
             KOA: await peers_answers.koa(place, {"pending": True}),
             **dict.fromkeys(ON_FASTAPI, peers_answers.fastapi_waiting()),
-            **dict.fromkeys((OURS, PLAIN), _results(waiting)),
+            **dict.fromkeys((OURS, LONG, PLAIN), _results(waiting)),
         },
         FINISHED: {
             HELLO: loads.gets(["/hello"]),
             KOA: await peers_answers.koa(place, {"isOk": True, "text": TEXT}),
             **{name: peers_answers.fastapi_finished(place, module, TEXT) for name, module in ON_FASTAPI.items()},
-            **dict.fromkeys((OURS, PLAIN), _results(finished)),
+            **dict.fromkeys((OURS, LONG, PLAIN), _results(finished)),
         },
     }
     found = []
@@ -56,7 +57,8 @@ def _start(rig: Rig, place: Place) -> Mapping[str, Process]:
         KOA: programs.koa(rig.directory, place),
         **{name: programs.fastapi(place, module) for name, module in ON_FASTAPI.items()},
         OURS: programs.reader(rig.directory, place),
-        PLAIN: programs.reader(rig.directory, place, CACHE_BATCHING="false"),
+        LONG: programs.reader(rig.directory, place, HTTP_SHORTCUT="false"),
+        PLAIN: programs.reader(rig.directory, place, CACHE_BATCHING="false", HTTP_SHORTCUT="false"),
     }
     return {name: rig.start(program, core=CORE_OF_SERVICE) for name, program in subjects.items()}
 

@@ -15,9 +15,10 @@ PATH = "submit"
 HELLO, KOA = "hello world", "the article's Koa service"
 CELERY, TASKIQ = "FastAPI + Celery", "FastAPI + taskiq"
 CLASSIC, QUORUM = "ours, classic queue", "ours, quorum queue"
-AS_ORIGINAL, PLAIN = "ours, /predict/start, quorum", "ours, quorum, unbatched"
-#: The same service with a connection to Redis for each command, and a write for each publish.
-UNBATCHED = {"CACHE_BATCHING": "false", "BROKER_BATCHING": "false"}
+AS_ORIGINAL = "ours, /predict/start, quorum"
+LONG, PLAIN = "ours, quorum, without the shortcut", "ours, quorum, plain"
+#: The same service without the shortcut, with a connection to Redis for each command and a write for each publish.
+WITHOUT = {"CACHE_BATCHING": "false", "BROKER_BATCHING": "false", "HTTP_SHORTCUT": "false"}
 
 
 async def run(rig: Rig) -> Findings:
@@ -70,7 +71,8 @@ def _ours(rig: Rig) -> list[Subject]:
         _gateway(rig, CLASSIC, jobs, "classic"),
         _gateway(rig, QUORUM, jobs, "quorum"),
         _gateway(rig, AS_ORIGINAL, loads.posts("/predict/start", visitors.bodies()), "quorum"),
-        _gateway(rig, PLAIN, jobs, "quorum", **UNBATCHED),
+        _gateway(rig, LONG, jobs, "quorum", HTTP_SHORTCUT="false"),
+        _gateway(rig, PLAIN, jobs, "quorum", **WITHOUT),
     ]
 
 
