@@ -38,7 +38,7 @@ class Subject:
         return (self.process, *self.beside)
 
     def cpu_s(self) -> float:
-        return sum(cpu_seconds(process.pid) for process in (*self.services, *self.behind))
+        return _cpu_s((*self.services, *self.behind))
 
 
 @dataclass
@@ -48,6 +48,7 @@ class Series:
     per_s: list[float] = field(default_factory=list)
     p99_ms: list[float] = field(default_factory=list)
     cpu_us: list[float] = field(default_factory=list)
+    servers_us: list[float] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -66,30 +67,40 @@ class Measured:
     def cpu(self, subject: str) -> Figure:
         return Figure(self.path, subject, "µs of processor/request", tuple(self.series[subject].cpu_us))
 
+    def servers(self, subject: str) -> Figure:
+        unit = "µs of the servers' processor/request"
+        return Figure(self.path, subject, unit, tuple(self.series[subject].servers_us))
+
     def figures(self) -> tuple[Figure, ...]:
-        kinds = (self.per_s, self.p99, self.cpu)
-        return tuple(kind(subject) for kind in kinds for subject in self.series)
+        kinds = (self.per_s, self.p99, self.cpu, self.servers)
+        figures = (kind(subject) for kind in kinds for subject in self.series)
+        return tuple(figure for figure in figures if figure.values)
 
 
-async def measure(rig: Rig, path: str, subjects: Sequence[Subject]) -> Measured:
-    """Every subject once in each round, after a run of each that does not count."""
+async def measure(rig: Rig, path: str, subjects: Sequence[Subject], servers: Sequence[Process] = ()) -> Measured:
+    """Every subject once in each round, after a run of each that does not count; and what it costs the servers."""
     warm_up_s, seconds = (1, 1) if rig.is_quick else (2, 3)
     for subject in subjects:
         await _load(rig, subject, warm_up_s)
     series = {subject.name: Series() for subject in subjects}
     for _ in range(rig.rounds):
         for subject in subjects:
-            result, cpu_s = await _load(rig, subject, seconds)
+            result, cpu_s, servers_s = await _load(rig, subject, seconds, servers)
             if result.errors or not result.requests:
                 raise InvalidRun(f"{subject.name}: {result}")
             series[subject.name].per_s.append(result.requests_per_s)
             series[subject.name].p99_ms.append(result.p99_ms)
             series[subject.name].cpu_us.append(cpu_s / result.requests * 1e6)
+            if servers:
+                series[subject.name].servers_us.append(servers_s / result.requests * 1e6)
     return Measured(path, series)
 
 
-async def _load(rig: Rig, subject: Subject, seconds: float) -> tuple[WrkResult, float]:
-    before = subject.cpu_s()
+async def _load(
+    rig: Rig, subject: Subject, seconds: float, servers: Sequence[Process] = ()
+) -> tuple[WrkResult, float, float]:
+    """With the seconds of processor time that the subject has used, and the servers."""
+    before, servers_before = subject.cpu_s(), _cpu_s(servers)
     results = await asyncio.gather(
         *(
             rig.wrk(process.program.url, connections=CONNECTIONS, seconds=seconds, script=subject.script)
@@ -98,10 +109,15 @@ async def _load(rig: Rig, subject: Subject, seconds: float) -> tuple[WrkResult, 
     )
     # Before what is cleared away is counted as theirs.
     by_servers = subject.cpu_s() if subject.behind else None
+    servers_s = _cpu_s(servers) - servers_before
     await subject.clear()
     # Only now: what a service has put off, it does while it is being waited for.
     after = by_servers or subject.cpu_s()
-    return _together(results), after - before
+    return _together(results), after - before, servers_s
+
+
+def _cpu_s(processes: Sequence[Process]) -> float:
+    return sum(cpu_seconds(process.pid) for process in processes)
 
 
 def _together(results: Sequence[WrkResult]) -> WrkResult:

@@ -23,7 +23,7 @@ WITHOUT = {"CACHE_BATCHING": "false", "BROKER_BATCHING": "false", "HTTP_SHORTCUT
 
 async def run(rig: Rig) -> Findings:
     peers = [_hello(rig), _koa(rig), _celery(rig), _taskiq(rig)]
-    measured = await measure(rig, PATH, [*peers, *_ours(rig)])
+    measured = await measure(rig, PATH, [*peers, *_ours(rig)], (rig.servers.rabbitmq, rig.servers.redis))
     return Findings(measured.figures(), tuple(_goals(measured)))
 
 
