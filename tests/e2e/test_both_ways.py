@@ -9,7 +9,7 @@ import pytest
 from aiohttp import ClientSession
 from yarl import URL
 
-from tests.deployment import Deployment
+from tests.deployment import Deployment, Service
 
 KEY = "a-key-of-alice-0123"
 SETTINGS = {"API_KEYS": f"alice:{KEY}", "PREDICT_CLIENT": "alice"}
@@ -39,10 +39,20 @@ class Doors:
     """The same two services twice in one place: with the shortcut and without it."""
 
     def __init__(self, deployment: Deployment) -> None:
-        self.gateways, self.readers = [], []
+        self.services: list[Service] = []
         for shortcut in ("true", "false"):
-            self.gateways.append(deployment.gateway(**SETTINGS, HTTP_SHORTCUT=shortcut).url)
-            self.readers.append(deployment.reader(**SETTINGS, HTTP_SHORTCUT=shortcut).url)
+            self.services.append(deployment.gateway(**SETTINGS, HTTP_SHORTCUT=shortcut))
+            self.services.append(deployment.reader(**SETTINGS, HTTP_SHORTCUT=shortcut))
+        self.gateways = [service.url for service in self.services[::2]]
+        self.readers = [service.url for service in self.services[1::2]]
+
+    async def have_gone_both_ways(self, http: ClientSession) -> bool:
+        """Whether some requests took a shortcut, and none did where there is none."""
+        short, long = [
+            sum([await service.metric(http, "gpt_jobs_http_shortcuts_total") for service in services])
+            for services in (self.services[:2], self.services[2:])
+        ]
+        return short > 0 and long == 0
 
 
 @pytest.fixture
@@ -84,10 +94,11 @@ def alike(answer: tuple[str, Any]) -> tuple[str, Any]:
     return re.sub(r"job_[A-Z2-7]{32}", "job", head), json.loads(re.sub(r"job_[A-Z2-7]{32}", "job", text))
 
 
-async def test_submissions(doors: Doors) -> None:
+async def test_submissions(doors: Doors, http: ClientSession) -> None:
     for name, (path, headers, body) in SUBMISSIONS.items():
         short, long = [await asked(door, "POST", path, headers, body) for door in doors.gateways]
         assert alike(short) == alike(long), name
+    assert await doors.have_gone_both_ways(http)
 
 
 async def test_polls(doors: Doors, deployment: Deployment, http: ClientSession) -> None:
@@ -117,6 +128,7 @@ async def test_polls(doors: Doors, deployment: Deployment, http: ClientSession) 
     unknown = ["Authorization: Bearer wrong"]
     short, long = [await asked(door, "GET", f"/v1/results/{ids['waiting']}", unknown) for door in doors.readers]
     assert alike(short) == alike(long)
+    assert await doors.have_gone_both_ways(http)
 
 
 async def test_both_ways_lead_to_the_same_job(doors: Doors) -> None:

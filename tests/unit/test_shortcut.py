@@ -8,11 +8,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import pytest
+import structlog
 from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
 from prometheus_client import generate_latest
 
+from common.connections import Connection, Runner
 from common.errors import BrokerUnavailable, ErrorCode, ServiceError
 from common.replies import Reply
 from common.requests import MAX_BODY_BYTES
@@ -24,6 +28,8 @@ from tests.waiting import eventually
 JSON = "Content-Type: application/json"
 TIMEOUT_S = 10
 
+Stopping = tuple[asyncio.StreamReader, "asyncio.Task[bool | None]"]
+
 
 @dataclass
 class Door:
@@ -34,6 +40,9 @@ class Door:
     ways: list[str] = field(default_factory=list)
     told: list[Asked] = field(default_factory=list)
     held: dict[str, asyncio.Event] = field(default_factory=dict)
+    #: What was bound for the log when each request began, and how those have ended that have.
+    bound: list[dict[str, Any]] = field(default_factory=list)
+    ended: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         method, self.route = ("GET", "/jobs/{id}") if self.kind == "get" else ("POST", "/jobs")
@@ -52,8 +61,17 @@ class Door:
 
     async def answer(self, asked: Asked) -> Reply:
         self.told.append(asked)
-        if asked.tail in self.held:
-            await self.held[asked.tail].wait()
+        self.bound.append(structlog.contextvars.get_contextvars())
+        structlog.contextvars.bind_contextvars(job_id=asked.tail)
+        try:
+            if asked.tail in self.held:
+                await self.held[asked.tail].wait()
+            self.ended.append("answered")
+        except asyncio.CancelledError:
+            self.ended.append("cancelled")
+            raise
+        if asked.tail == "cancelled":
+            raise asyncio.CancelledError
         if asked.tail == "away":
             raise BrokerUnavailable
         if asked.tail == "unknown":
@@ -341,32 +359,142 @@ def told_at_least(door: Door, number: int) -> bool:
     return len(door.told) >= number
 
 
-async def test_what_is_in_hand_is_answered_before_the_server_stops() -> None:
-    door = Door("get", held={"1": asyncio.Event()})
+@asynccontextmanager
+async def stopping(door: Door, timeout_s: float, *, has_left: bool = False) -> AsyncIterator[Stopping]:
+    """Stop the server while it has a request in hand, whose client may have left before."""
+    door.held["1"] = asyncio.Event()
     async with asyncio.timeout(TIMEOUT_S):
-        server = serving(door.app, "127.0.0.1", door.port, 5, [door.shortcut])
+        server = serving(door.app, "127.0.0.1", door.port, timeout_s, [door.shortcut])
         await server.__aenter__()
         reader, writer = await asyncio.open_connection("127.0.0.1", door.port)
         writer.write(request("GET", "/jobs/0"))
         await response(reader)
         writer.write(request("GET", "/jobs/1"))
         await eventually(lambda: door.told[-1].tail == "1")
-        other_reader, other_writer = await asyncio.open_connection("127.0.0.1", door.port)
-        stopping = asyncio.create_task(server.__aexit__(None, None, None))
-        # While it waits it goes on to answer what others ask.
-        for _ in range(10):
-            other_writer.write(request("GET", "/jobs/0"))
-            await response(other_reader)
-        assert not stopping.done()
+        if has_left:
+            writer.transport.abort()
+            await elsewhere(door)
+        task = asyncio.create_task(server.__aexit__(None, None, None))
+        await eventually(partial(is_refused, door))
+        yield reader, task
+        writer.close()
+
+
+async def is_refused(door: Door) -> bool:
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", door.port)
+    except ConnectionError:
+        return True
+    writer.close()
+    return False
+
+
+async def test_what_is_in_hand_is_answered_before_the_server_stops() -> None:
+    door = Door("get")
+    async with stopping(door, TIMEOUT_S) as (reader, task):
+        assert not task.done()
         door.held["1"].set()
         assert (await response(reader))[2] == b'"1"'
-        await stopping
-        assert await reader.read() == await other_reader.read() == b""
-        writer.close()
-        other_writer.close()
-    assert (door.ways[1], door.ways[-1]) == ("short", "long")
+        assert await reader.read() == b""
+        await task
+    assert door.ways[-1] == "short"
 
 
-def test_a_header_cannot_hold_a_second_one() -> None:
+async def test_a_server_does_not_stop_later_because_a_request_has_no_end() -> None:
+    door = Door("get")
+    async with stopping(door, 0.1) as (reader, task):
+        await task
+        assert await reader.read() == b""
+    assert door.ended[-1] == "cancelled"
+
+
+async def test_a_request_whose_client_has_left_is_waited_for() -> None:
+    door = Door("get")
+    async with stopping(door, TIMEOUT_S, has_left=True) as (_, task):
+        await asyncio.wait([task], timeout=0.2)
+        assert not task.done()
+        door.held["1"].set()
+        await task
+    assert door.ended[-1] == "answered"
+
+
+async def test_what_makes_the_parser_fail_closes_the_connection_whenever_it_comes() -> None:
+    unreadable = b"GET http://][@ HTTP/1.1\r\nHost: x\r\n\r\n"  # yarl raises an IndexError
+    for is_held in (False, True):
+        door = Door("get", held={"1": asyncio.Event()})
+        async with opened(door) as (reader, writer):
+            writer.write(request("GET", "/jobs/0"))
+            await response(reader)
+            if is_held:
+                writer.write(request("GET", "/jobs/1"))
+                await eventually(partial(told_at_least, door, 2))
+            writer.write(unreadable)
+            await elsewhere(door)
+            door.held["1"].set()
+            assert (b'"1"' in await reader.read()) == is_held
+
+
+@pytest.mark.parametrize("held", [b"", request("GET", "/jobs/2")])
+async def test_a_handler_that_is_cancelled_closes_the_connection(held: bytes) -> None:
+    door = Door("get", held={"cancelled": asyncio.Event()})
+    async with opened(door) as (reader, writer):
+        writer.write(request("GET", "/jobs/0"))
+        await response(reader)
+        writer.write(request("GET", "/jobs/cancelled"))
+        await eventually(partial(told_at_least, door, 2))
+        writer.write(held)
+        await elsewhere(door)
+        door.held["cancelled"].set()
+        assert await reader.read() == b""
+
+
+async def test_nothing_is_left_bound_for_the_next_request() -> None:
+    door = Door("get", held={"1": asyncio.Event()})
+    async with opened(door) as (reader, writer):
+        writer.write(request("GET", "/jobs/1"))
+        await eventually(partial(told_at_least, door, 1))
+        writer.write(request("GET", "/jobs/2"))
+        await elsewhere(door)
+        door.held["1"].set()
+        await response(reader)
+        await response(reader)
+    assert [set(bound) for bound in door.bound] == [{"request_id"}] * 3
+
+
+async def test_a_body_that_a_get_has_is_nobodys() -> None:
+    door = Door("get")
+    async with opened(door) as (reader, writer):
+        for _ in range(2):
+            writer.write(request("GET", "/jobs/1", body=b"{}"))
+            assert (await response(reader))[2] == b'"1"'
+    assert door.ways[-1] == "short"
+
+
+async def test_what_takes_a_shortcut_is_counted() -> None:
+    door = Door("get")
+
+    def count() -> float:
+        exported = generate_latest().decode()
+        return float(exported.partition('gpt_jobs_http_shortcuts_total{route="/jobs/{id}"} ')[2].split()[0])
+
+    before = count()
+    async with opened(door) as (reader, writer):
+        for path in ("/jobs/1", "/jobs/1", "/jobs/1?", "/jobs/1"):
+            writer.write(request("GET", path))
+            await response(reader)
+    assert count() - before == door.ways.count("short") >= 2
+
+
+async def test_without_shortcuts_connections_are_aiohttps_own() -> None:
+    door = Door("get")
+    for shortcuts, kind in (([], RequestHandler), ([door.shortcut], Connection)):
+        runner = Runner(door.app if shortcuts else application([]), shortcuts, access_log=None)
+        await runner.setup()
+        assert type(runner.server()) is kind
+        await runner.cleanup()
+
+
+@pytest.mark.parametrize("end", ["\r\n", "\n", "\r"])
+def test_a_header_cannot_hold_a_second_one(end: str) -> None:
     with pytest.raises(ValueError, match="end of a line"):
-        Reply(b"{}", headers={"Location": "/x\r\nSet-Cookie: a=b"}).encode("req_1")
+        Reply(b"{}", headers={"Location": f"/x{end}Set-Cookie: a=b"}).encode("req_1")

@@ -1,10 +1,11 @@
 """Clients' connections, on which shortcuts are offered each request before aiohttp's application gets it.
 
-What is used of aiohttp's own is in docs/adr/0026-a-shortcut-for-most-requests.md; tests/unit/test_shortcut.py says
-so if an upgrade changes it.
+What is used of aiohttp's own is in docs/adr/0026-a-shortcut-for-most-requests.md, and if an upgrade changes it,
+tests/unit/test_shortcut.py fails.
 """
 
 import asyncio
+import contextvars
 from collections.abc import Coroutine, Sequence
 from functools import partial
 from typing import Any
@@ -21,7 +22,7 @@ log = structlog.get_logger()
 
 
 class Runner(web.AppRunner):
-    """aiohttp's runner, whose connections know the shortcuts."""
+    """aiohttp's runner, whose connections know the shortcuts; without any, they are aiohttp's own."""
 
     def __init__(self, app: web.Application, shortcuts: Sequence[Shortcut], **options: Any) -> None:
         super().__init__(app, **options)
@@ -35,21 +36,18 @@ class Runner(web.AppRunner):
             return server
         return partial(Connection, self._shortcuts, server, loop=server._loop, **server._kwargs)  # noqa: SLF001
 
-    async def cleanup(self) -> None:
-        """What has taken a shortcut is answered before connections are closed."""
-        await asyncio.gather(*(shortcut.close() for shortcut in self._shortcuts))
-        await super().cleanup()
-
 
 class Connection(RequestHandler):
     """A connection. It has one request in hand at a time, as aiohttp's own has."""
 
-    __slots__ = ("_held", "_in_hand", "_shortcuts")
+    __slots__ = ("_context", "_held", "_in_hand", "_shortcuts")
 
     def __init__(self, shortcuts: tuple[Shortcut, ...], server: web.Server, **options: Any) -> None:
         super().__init__(server, **options)
         self._shortcuts = shortcuts
-        self._in_hand: Any = None
+        # Each request has one of its own, and nothing of what was bound for those before it.
+        self._context = contextvars.copy_context()
+        self._in_hand: asyncio.Task[None] | None = None
         self._held = b""
 
     def data_received(self, data: bytes) -> None:
@@ -69,6 +67,20 @@ class Connection(RequestHandler):
         if self._messages and not (len(self._messages) == 1 and self._takes_shortcut(*self._messages[0])):
             waiter.set_result(None)
 
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """The request in hand goes on; the server keeps this connection in mind until it has ended."""
+        if self._in_hand is not None:
+            self._task_handler = self._in_hand
+        super().connection_lost(exc)
+
+    async def shutdown(self, timeout: float | None = 15.0) -> None:
+        """Close, once the request in hand is answered or `timeout` seconds are over."""
+        if self._in_hand is not None:
+            await asyncio.wait([self._in_hand], timeout=timeout)
+        if self._in_hand is not None:
+            self._in_hand.cancel()
+        await super().shutdown(timeout)
+
     def _takes_shortcut(self, message: Any, payload: StreamReader) -> bool:
         if not isinstance(message, RawRequestMessage):
             return False  # an error of the parser's
@@ -77,19 +89,24 @@ class Connection(RequestHandler):
             if answering is not None:
                 self._messages.clear()
                 self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
-                self._in_hand = self._loop.create_task(self._answer(answering))
+                self._in_hand = self._loop.create_task(self._answer(answering), context=self._context.copy())
                 return True
         return False
 
     async def _answer(self, answering: Coroutine[Any, Any, bytes]) -> None:
+        """Whatever comes of it, the connection either has its answer or is closed."""
         try:
             answer = await answering
-        except Exception:
-            log.exception("shortcut_broke")
-            self.force_close()
-            return
-        finally:
             self._in_hand = None
+            self._send(answer)
+        except asyncio.CancelledError:
+            self.force_close()
+            raise
+        except Exception:
+            log.exception("connection_broke")
+            self.force_close()
+
+    def _send(self, answer: bytes) -> None:
         if self.transport is None or self._parser is None:
             return  # the client has gone
         self.transport.write(answer)
@@ -102,5 +119,5 @@ class Connection(RequestHandler):
     def _hold(self, data: bytes) -> None:
         """What a client sends before it has its answer: its turn comes afterwards, and no more is read till then."""
         self._held += data
-        if self.transport is not None:
+        if self._held and self.transport is not None:
             self.transport.pause_reading()

@@ -14,6 +14,10 @@ HTTP_SECONDS = Histogram(
     "gpt_jobs_http_request_seconds", "Time to answer an HTTP request.", ["route"], buckets=_LATENCY_BUCKETS
 )
 
+SHORTCUTS = Counter(
+    "gpt_jobs_http_shortcuts", "HTTP requests that were answered past the application, by route.", ["route"]
+)
+
 ACCEPTED = Counter("gpt_jobs_accepted", "Jobs that the broker confirmed for the gateway, by route.", ["route"])
 REPEATED = Counter(
     "gpt_jobs_repeated", "Submissions that their Idempotency-Key led to a job that was there, by route.", ["route"]

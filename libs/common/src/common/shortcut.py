@@ -4,7 +4,6 @@ Its server reads and parses them as ever (connections.py). What asks for anythin
 application, where the same handler answers it. docs/adr/0026-a-shortcut-for-most-requests.md says what that gains.
 """
 
-import asyncio
 import re
 import time
 from collections.abc import Awaitable, Callable, Coroutine
@@ -17,6 +16,7 @@ from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from multidict import CIMultiDictProxy
 
+from common import metrics
 from common.replies import Reply, error_reply
 from common.requests import MAX_BODY_BYTES, Tally, as_service_error, request_id
 
@@ -42,27 +42,25 @@ class Shortcut:
     """The way of one route's requests: from where they have been parsed to the handler, and of the answers back."""
 
     def __init__(self, method: str, route: str, handler: Handler, log_one_in: int) -> None:
-        """`route` is a path, or one that ends with the place for a tail: `/v1/results/{id}`."""
+        """`route` is a path, or one that ends with `{id}`, the place for a tail."""
         self._method, self._route = method, route
-        self._path, place, _ = route.partition("{")
-        self._has_tail = bool(place)
+        self._path = route.removesuffix("{id}")
+        self._has_tail = self._path != route
         self._handler = handler
         self._tally = Tally(log_one_in)
-        self._in_hand = 0
-        self._is_closed = False
-        self._is_empty = asyncio.Event()
+        self._count = metrics.SHORTCUTS.labels(route)
 
     def take(self, message: RawRequestMessage, payload: StreamReader) -> Coroutine[Any, Any, bytes] | None:
         """The way to the answer's bytes; None for a request that is to take the long way."""
-        if self._is_closed or message.method != self._method or not message.path.startswith(self._path):
+        if message.method != self._method or not message.path.startswith(self._path):
             return None
         tail = message.path[len(self._path) :]
         if (_TAIL.fullmatch(tail) is None if self._has_tail else tail) or not _is_plain(message, payload):
             return None
-        body = b"" if self._has_tail else _body(payload)
+        body = b"" if payload is EMPTY_PAYLOAD else _body(payload)
         if len(body) > MAX_BODY_BYTES:
             return None
-        self._in_hand += 1
+        self._count.inc()
         return self._answer(message.headers, tail, body)
 
     async def _answer(self, headers: CIMultiDictProxy[str], tail: str, body: bytes) -> bytes:
@@ -71,20 +69,12 @@ class Shortcut:
         structlog.contextvars.bind_contextvars(request_id=asked_id)
         try:
             reply = await self._handler(Asked(headers, asked_id, tail, body))
+            answer = reply.encode(asked_id)
         except Exception as error:  # noqa: BLE001 (whatever it is, the client gets an answer and the log the cause)
             reply = error_reply(as_service_error(error), asked_id)
-        finally:
-            self._in_hand -= 1
-            if self._is_closed and not self._in_hand:
-                self._is_empty.set()
+            answer = reply.encode(asked_id)
         self._tally.note(self._route, self._method, reply.status, time.perf_counter() - started)
-        return reply.encode(asked_id)
-
-    async def close(self) -> None:
-        """Take no more, and wait until all that were taken are answered, each in the time that it is given anyway."""
-        self._is_closed = True
-        if self._in_hand:
-            await self._is_empty.wait()
+        return answer
 
 
 def _is_plain(message: RawRequestMessage, payload: StreamReader) -> bool:

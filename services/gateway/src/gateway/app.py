@@ -78,9 +78,7 @@ async def serve(settings: GatewaySettings) -> None:
                 withdrawals=withdrawals.catch_up,
                 recovery=partial(keep_recovering, broker, cache, settings.recovery_grace_s),
             ),
-            serving(
-                public, settings.http_host, settings.http_port, longest_s, shortcuts if settings.http_shortcut else ()
-            ),
+            serving(public, settings.http_host, settings.http_port, longest_s, shortcuts),
         ):
             log.info("started", port=settings.http_port, admin_port=settings.admin_port)
             await stop.asked.wait()

@@ -66,6 +66,7 @@ class Handlers:
     async def predict_start(self, request: web.Request) -> web.Response:
         """`POST /predict/start`: what `start` does."""
         try:
+            self._clients.of_predict()  # before the body is read
             asked = await _asked(request)
         except ServiceError as error:
             return _refusal(error, request[REQUEST_ID]).response()

@@ -67,13 +67,7 @@ async def serve(settings: ReaderSettings) -> None:
                 readiness=readiness.sample,
                 lag=loop_lag.sample,
             ),
-            serving(
-                public,
-                settings.http_host,
-                settings.http_port,
-                SHUTDOWN_S,
-                shortcuts if settings.http_shortcut else (),
-            ),
+            serving(public, settings.http_host, settings.http_port, SHUTDOWN_S, shortcuts),
         ):
             log.info("started", port=settings.http_port, admin_port=settings.admin_port)
             await stop.asked.wait()
