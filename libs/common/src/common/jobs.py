@@ -57,9 +57,12 @@ class QueuePlace(Frozen):
     )
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class EncodedRecord:
-    """A record as its JSON, for those who only pass it on; of a job that waits, with the number it has in line."""
+    """A record as its JSON, for those who only pass it on; of a job that waits, with the number it has in line.
+
+    Not frozen, which would make it four times as expensive: each poll makes one.
+    """
 
     body: bytes
     is_terminal: bool

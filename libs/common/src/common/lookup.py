@@ -37,6 +37,7 @@ class Lookup:
         self._passed_over_at = -math.inf
         for answered_by in ("cache", "store", "none"):
             metrics.lookups(answered_by)  # counted from 0
+        self._from_cache = metrics.lookups("cache").inc
 
     async def find(self, job_id: str, client: str) -> EncodedRecord:
         """The record's JSON.
@@ -56,7 +57,7 @@ class Lookup:
             # What seems to be gone may be one that only the cache knows.
             return (await self._beyond_the_cache(job_id, minted_at, unavailable)).encoded()
         if cached is not None:
-            metrics.lookups("cache").inc()
+            self._from_cache()
             if cached.is_terminal or not (cached.is_running or self.may_be_behind):
                 return cached
             return await self._not_behind(job_id, cached)

@@ -72,7 +72,6 @@ HELD_POLLS = Gauge("gpt_jobs_held_polls", "Requests that are held until their jo
 STREAMS = Gauge("gpt_jobs_streams", "Requests that follow what a job writes.")
 
 # To find the child of some labels costs several times as much as to count with it.
-http_requests = cache(HTTP_REQUESTS.labels)
 http_seconds = cache(HTTP_SECONDS.labels)
 accepted = cache(ACCEPTED.labels)
 lookups = cache(LOOKUPS.labels)

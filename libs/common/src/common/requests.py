@@ -4,7 +4,8 @@ import itertools
 import logging
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
 
 import structlog
 from aiohttp import web
@@ -36,11 +37,17 @@ class Tally:
 
     def note(self, route: str, method: str, status: int, seconds: float) -> None:
         """Note a request that was answered; `route` is the path's template, which is one of a few."""
-        metrics.http_requests(route, method, status).inc()
-        metrics.http_seconds(route).observe(seconds)
+        count, observe = _counters(route, method, status)
+        count()
+        observe(seconds)
         if status >= 400 or next(self._turns) == 0:
             level = logging.WARNING if status >= 500 else logging.INFO
             log.log(level, "request_answered", route=route, status=status, seconds=round(seconds, 6))
+
+
+@cache
+def _counters(route: str, method: str, status: int) -> tuple[Callable[[], None], Callable[[float], None]]:
+    return metrics.HTTP_REQUESTS.labels(route, method, status).inc, metrics.http_seconds(route).observe
 
 
 def request_id(headers: Mapping[str, str]) -> str:

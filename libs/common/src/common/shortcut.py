@@ -48,7 +48,7 @@ class Shortcut:
         self._has_tail = self._path != route
         self._handler = handler
         self._tally = Tally(log_one_in)
-        self._count = metrics.SHORTCUTS.labels(route)
+        self._count = metrics.SHORTCUTS.labels(route).inc
 
     def take(self, message: RawRequestMessage, payload: StreamReader) -> Coroutine[Any, Any, bytes] | None:
         """The way to the answer's bytes; None for a request that is to take the long way."""
@@ -60,7 +60,7 @@ class Shortcut:
         body = b"" if payload is EMPTY_PAYLOAD else _body(payload)
         if len(body) > MAX_BODY_BYTES:
             return None
-        self._count.inc()
+        self._count()
         return self._answer(message.headers, tail, body)
 
     async def _answer(self, headers: CIMultiDictProxy[str], tail: str, body: bytes) -> bytes:

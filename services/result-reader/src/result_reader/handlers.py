@@ -73,7 +73,7 @@ class Handlers:
 
     def _reply(self, found: EncodedRecord) -> Reply:
         body, retry_after_s = self._estimates.told(found)
-        etag = hashlib.blake2b(body, digest_size=12).hexdigest()
+        etag = hashlib.sha256(body).hexdigest()[:24]  # the fastest, where processors know it
         headers = {"ETag": f'"{etag}"', "Cache-Control": "private, no-cache"}
         if not found.is_terminal:
             headers["Retry-After"] = str(retry_after_s)
