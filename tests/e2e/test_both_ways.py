@@ -12,7 +12,7 @@ from yarl import URL
 from tests.deployment import Deployment, Service
 
 KEY = "a-key-of-alice-0123"
-SETTINGS = {"API_KEYS": f"alice:{KEY}", "PREDICT_CLIENT": "alice"}
+SETTINGS = {"API_KEYS": f"alice:{KEY}", "PREDICT_CLIENT": "alice", "CORS_ORIGINS": "https://shop.example"}
 JSON = "Content-Type: application/json"
 TIMEOUT_S = 20
 
@@ -119,6 +119,7 @@ async def test_polls(doors: Doors, deployment: Deployment, http: ClientSession) 
     for job_id in ids.values():
         short, long = [await asked(door, "GET", f"/v1/results/{job_id}", []) for door in doors.readers]
         assert alike(short) == alike(long)
+        assert "\r\nVary: Origin\r\n" in short[0]
         query = json.dumps({"reqId": job_id}).encode()
         short, long = [await asked(door, "POST", "/predict/query", [], query) for door in doors.readers]
         assert alike(short) == alike(long)

@@ -28,15 +28,18 @@ class Reply(NamedTuple):
         headers = {"Content-Type": "application/json", **self.headers}
         return web.Response(body=self.body, status=self.status, headers=headers)
 
-    def encode(self, request_id: str) -> bytes:
-        """What aiohttp would send, to a client of HTTP/1.1 that keeps its connection (RFC 9112, section 6)."""
+    def encode(self, request_id: str, more: str = "") -> bytes:
+        """What aiohttp would send, to a client of HTTP/1.1 that keeps its connection (RFC 9112, section 6).
+
+        `more` are header lines that all answers of a kind have, each with its end.
+        """
         said = "".join([f"{name}: {value}\r\n" for name, value in self.headers.items()])
         if not said.count("\r") == said.count("\n") == len(self.headers):
             raise ValueError("a header holds the end of a line")
         head = (
             f"HTTP/1.1 {self.status} {_PHRASES[self.status]}\r\nContent-Type: application/json\r\n{said}"
             f"X-Request-Id: {request_id}\r\nContent-Length: {len(self.body)}\r\n"
-            f"Date: {rfc822_formatted_time()}\r\nServer: {SERVER_SOFTWARE}\r\n\r\n"
+            f"Date: {rfc822_formatted_time()}\r\nServer: {SERVER_SOFTWARE}\r\n{more}\r\n"
         )
         return head.encode() + self.body
 

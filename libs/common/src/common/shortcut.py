@@ -41,13 +41,19 @@ Handler = Callable[[Asked], Awaitable[Reply]]
 class Shortcut:
     """The way of one route's requests: from where they have been parsed to the handler, and of the answers back."""
 
-    def __init__(self, method: str, route: str, handler: Handler, log_one_in: int) -> None:
-        """`route` is a path, or one that ends with `{id}`, the place for a tail."""
+    def __init__(
+        self, method: str, route: str, handler: Handler, log_one_in: int, *, varies_by_origin: bool = False
+    ) -> None:
+        """`route` is a path, or one that ends with `{id}`, the place for a tail.
+
+        If its answers vary by origin each says so; a request that names one takes the long way in any case.
+        """
         self._method, self._route = method, route
         self._path = route.removesuffix("{id}")
         self._has_tail = self._path != route
         self._handler = handler
         self._tally = Tally(log_one_in)
+        self._more = f"{hdrs.VARY}: {hdrs.ORIGIN}\r\n" if varies_by_origin else ""
         self._count = metrics.SHORTCUTS.labels(route).inc
 
     def take(self, message: RawRequestMessage, payload: StreamReader) -> Coroutine[Any, Any, bytes] | None:
@@ -69,10 +75,10 @@ class Shortcut:
         structlog.contextvars.bind_contextvars(request_id=asked_id)
         try:
             reply = await self._handler(Asked(headers, asked_id, tail, body))
-            answer = reply.encode(asked_id)
+            answer = reply.encode(asked_id, self._more)
         except Exception as error:  # noqa: BLE001 (whatever it is, the client gets an answer and the log the cause)
             reply = error_reply(as_service_error(error), asked_id)
-            answer = reply.encode(asked_id)
+            answer = reply.encode(asked_id, self._more)
         self._tally.note(self._route, self._method, reply.status, time.perf_counter() - started)
         return answer
 

@@ -78,8 +78,8 @@ async def serve(settings: ReaderSettings) -> None:
 def _shortcuts(settings: ReaderSettings, handlers: Handlers, predict: PredictQuery) -> list[Shortcut]:
     if not settings.http_shortcut:
         return []
-    shortcuts = [Shortcut("POST", "/predict/query", predict.state, settings.request_log_one_in)]
-    # With other origins each answer says that it depends on them, which is the application's matter.
-    if not settings.cors_origins:
-        shortcuts.append(Shortcut("GET", "/v1/results/{id}", handlers.poll, settings.request_log_one_in))
-    return shortcuts
+    log_one_in, has_origins = settings.request_log_one_in, bool(settings.cors_origins)
+    return [
+        Shortcut("GET", "/v1/results/{id}", handlers.poll, log_one_in, varies_by_origin=has_origins),
+        Shortcut("POST", "/predict/query", predict.state, log_one_in),
+    ]
