@@ -90,7 +90,9 @@ def alike(answer: tuple[str, Any]) -> tuple[str, Any]:
     head = re.sub(r"Date: [^\r]+", "Date: now", head)
     text = re.sub(r'"(created|expires|deadline)_at": \d+', r'"\1_at": 0', json.dumps(document))
     text = re.sub(r', "queue": \{[^}]*\}', "", text)
-    head = re.sub(r"Content-Length: \d+", "Content-Length: n", head)
+    head = re.sub(r"(Content-Length|Retry-After): \d+", r"\1: n", head)
+    if document.get("status") == "queued":  # either reader knows the line from a sample of its own
+        head = re.sub(r'ETag: "[0-9a-f]+"', "ETag: e", head)
     return re.sub(r"job_[A-Z2-7]{32}", "job", head), json.loads(re.sub(r"job_[A-Z2-7]{32}", "job", text))
 
 
