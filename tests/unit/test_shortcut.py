@@ -19,8 +19,8 @@ from prometheus_client import generate_latest
 from common.connections import Connection, Runner
 from common.errors import BrokerUnavailable, ErrorCode, ServiceError
 from common.replies import Reply
-from common.requests import MAX_BODY_BYTES
-from common.shortcut import Asked, Shortcut
+from common.requests import MAX_BODY_BYTES, Asked
+from common.shortcut import Shortcut
 from common.web import REQUEST_ID, application, json_body, serving
 from stack.ports import free_port
 from tests.waiting import eventually

@@ -75,10 +75,9 @@ class Connection(RequestHandler):
 
     async def shutdown(self, timeout: float | None = 15.0) -> None:
         """Close, once the request in hand is answered or `timeout` seconds are over."""
-        if self._in_hand is not None:
-            await asyncio.wait([self._in_hand], timeout=timeout)
-        if self._in_hand is not None:
-            self._in_hand.cancel()
+        if (in_hand := self._in_hand) is not None:
+            await asyncio.wait([in_hand], timeout=timeout)
+            in_hand.cancel()
         await super().shutdown(timeout)
 
     def _takes_shortcut(self, message: Any, payload: StreamReader) -> bool:
@@ -118,6 +117,6 @@ class Connection(RequestHandler):
 
     def _hold(self, data: bytes) -> None:
         """What a client sends before it has its answer: its turn comes afterwards, and no more is read till then."""
-        self._held += data
+        self._held += data  # b"" is how aiohttp asks to go on
         if self._held and self.transport is not None:
             self.transport.pause_reading()

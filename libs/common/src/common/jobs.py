@@ -187,16 +187,16 @@ def queued_json(job_id: str, created_at: float, deadline_at: int, metadata: dict
             "object": "job",
             "status": "queued",
             "created_at": int(created_at),
-            **_NOT_BEGUN,
+            "started_at": None,
+            "completed_at": None,
             "expires_at": deadline_at + DEADLINE_MARGIN_S,
             "deadline_at": deadline_at,
             "attempt": 0,
-            **_NOT_ANSWERED,
+            "model": None,
+            "output_text": None,
+            "usage": None,
+            "error": None,
             "metadata": metadata,
             "urls": {"result": f"/v1/results/{job_id}"},
         }
     )
-
-
-_NOT_BEGUN = {"started_at": None, "completed_at": None}
-_NOT_ANSWERED = {"model": None, "output_text": None, "usage": None, "error": None}

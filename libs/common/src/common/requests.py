@@ -6,9 +6,11 @@ import re
 import secrets
 from collections.abc import Callable, Mapping
 from functools import cache
+from typing import NamedTuple
 
 import structlog
 from aiohttp import web
+from multidict import CIMultiDictProxy
 
 from common import metrics
 from common.errors import ErrorCode, ServiceError
@@ -27,6 +29,16 @@ _HTTP_ERRORS = {
     413: ErrorCode.TOO_LARGE,
     415: ErrorCode.UNSUPPORTED_MEDIA_TYPE,
 }
+
+
+class Asked(NamedTuple):
+    """What a handler is told of a request, whichever way it has come."""
+
+    headers: CIMultiDictProxy[str]
+    request_id: str
+    #: The rest of the path, where the route has a place for it.
+    tail: str = ""
+    body: bytes = b""
 
 
 class Tally:

@@ -1,13 +1,13 @@
 """A way past aiohttp's application for the requests that a service gets most, which otherwise is most of their cost.
 
 Its server reads and parses them as ever (connections.py). What asks for anything unusual goes on to the
-application, where the same handler answers it. docs/adr/0026-a-shortcut-for-most-requests.md says what that gains.
+application, where the same code answers it. docs/adr/0026-a-shortcut-for-most-requests.md says what that gains.
 """
 
 import re
 import time
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, NamedTuple
+from typing import Any
 
 import structlog
 from aiohttp import hdrs
@@ -18,22 +18,11 @@ from multidict import CIMultiDictProxy
 
 from common import metrics
 from common.replies import Reply, error_reply
-from common.requests import MAX_BODY_BYTES, Tally, as_service_error, request_id
+from common.requests import MAX_BODY_BYTES, Asked, Tally, as_service_error, request_id
 
 #: The rest of a path that means the same however a path is read.
 _TAIL = re.compile(r"[A-Za-z0-9_:-]+")
 _JSON = ("application/json", "application/json; charset=utf-8")
-
-
-class Asked(NamedTuple):
-    """What a handler is told of a request, whichever way it has come."""
-
-    headers: CIMultiDictProxy[str]
-    request_id: str
-    #: The rest of the path, where the route has a place for it.
-    tail: str = ""
-    body: bytes = b""
-
 
 Handler = Callable[[Asked], Awaitable[Reply]]
 

@@ -10,7 +10,7 @@ from common.auth import Clients
 from common.errors import BrokerUnavailable, CacheUnavailable, ErrorCode, QueueFull, ServiceError
 from common.estimates import Estimates
 from common.replies import Reply, error_reply
-from common.shortcut import Asked
+from common.requests import Asked
 from common.web import REQUEST_ID, json_body
 from gateway.acceptance import Acceptance, Accepted, Origin
 from gateway.once_only import REPLAYED_HEADER, OnceOnly, read_key

@@ -14,7 +14,7 @@ from common.estimates import Estimates
 from common.jobs import EncodedRecord
 from common.lookup import Lookup
 from common.replies import Reply
-from common.shortcut import Asked
+from common.requests import Asked
 from common.web import REQUEST_ID
 from result_reader.waiting import Waiting
 
@@ -42,11 +42,9 @@ class Handlers:
         """`GET /v1/results/{id}`: the record, at once or when it is terminal; 304 if the client has the same one."""
         job_id = request.match_info["id"]
         client = self._clients.of(request.headers.get("Authorization"))
-        if request.query_string and (wait_s := seconds_to_wait(request)):
-            look = partial(self._lookup.find, job_id, client)
-            reply = self._reply(await self._waiting.until_terminal(job_id, wait_s, look))
-        else:
-            reply = await self.poll(Asked(request.headers, request[REQUEST_ID], job_id))
+        look = partial(self._lookup.find, job_id, client)
+        wait_s = seconds_to_wait(request) if request.query_string else 0
+        reply = self._reply(await (self._waiting.until_terminal(job_id, wait_s, look) if wait_s else look()))
         if "If-None-Match" in request.headers:
             known = request.if_none_match or ()
             if any(tag.value in (reply.headers["ETag"].strip('"'), "*") for tag in known):

@@ -11,7 +11,7 @@ from common.errors import CacheUnavailable, InvalidRequest, ServiceError, StoreU
 from common.jobs import Record, Status
 from common.lookup import Lookup
 from common.replies import Reply
-from common.shortcut import Asked
+from common.requests import Asked
 from common.validation import first_problem
 from common.web import REQUEST_ID, json_body
 
