@@ -4,9 +4,11 @@ import asyncio
 import itertools
 import signal
 import time
+from unittest.mock import ANY
 
 import pytest
 from aiohttp import ClientSession
+from redis.asyncio import Redis
 from yarl import URL
 
 from common.ids import JobIds
@@ -223,6 +225,33 @@ async def test_of_a_worker_that_died_the_next_one_ends_the_job_without_a_call(
     ended = await client.result(record["id"])
     assert (ended["status"], ended["attempt"]) == ("cancelled", 1)
     assert len(stub.calls) == 1
+
+
+@pytest.mark.parametrize("is_polled", [False, True], ids=["at once", "after a poll"])
+async def test_of_an_emptied_cache_the_store_knows_which_attempt_was_cancelled(
+    client: Client, deployment: Deployment, stub: ModelStub, is_polled: bool
+) -> None:
+    worker = deployment.worker()
+    stub.respond = replies.hang()
+    record = await client.submit(msg="x")
+    await stub.until(lambda stub: stub.in_flight == 1)
+    running = await client.poll(record["id"])
+    worker.process.kill()
+    await _forget(deployment.place, record["id"])
+    if is_polled:
+        assert (await client.poll(record["id"])).body == running.body
+    assert status_of(await client.cancel(record["id"])) == "in_progress"
+    deployment.worker()
+    ended = await client.result(record["id"])
+    told = ("attempt", "model", "started_at")
+    assert ended["status"] == "cancelled"
+    assert [ended[field] for field in told] == [running.body[field] for field in told] == [1, "stub-model", ANY]
+    assert len(stub.calls) == 1
+
+
+async def _forget(place: Place, job_id: str) -> None:
+    async with Redis.from_url(place.environment["REDIS_URL"]) as redis:
+        assert await redis.delete(f"{place.environment['REDIS_PREFIX']}job:{job_id}") == 1
 
 
 async def test_jobs_of_publishers_on_the_broker_are_cancelled_too_and_they_are_told(

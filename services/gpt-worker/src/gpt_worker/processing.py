@@ -88,7 +88,7 @@ class Processing:
     async def _process(self, job: Job, lease: Lease, wish: Wish, *, redelivered: bool) -> Result:
         taken = await self._take(job, lease)
         if taken.claim is not Claim.TAKEN:
-            return await self._not_taken(job, taken)
+            return await self._not_taken(job, taken, redelivered=redelivered)
         try:
             known = await self._known_to_store(job, taken.record, redelivered=redelivered)
         except StoreUnavailable:
@@ -131,7 +131,7 @@ class Processing:
             taken = await keep_trying(lambda: self._cache.take(job.id, lease, before, lease_s, instead_of=forgotten))
         return taken
 
-    async def _not_taken(self, job: Job, taken: Taken) -> Result:
+    async def _not_taken(self, job: Job, taken: Taken, *, redelivered: bool = True) -> Result:
         if taken.claim is Claim.FINISHED:
             return Result(Outcome.ALREADY_FINISHED, job.id, taken.record)
         if taken.claim is Claim.WITHDRAWN:
@@ -139,12 +139,26 @@ class Processing:
         if taken.claim is Claim.DELETED:
             return Result(Outcome.DELETED, job.id)
         if taken.claim is Claim.CANCELLED:
-            text = await keep_trying(lambda: self._cache.texts.read(job.id, taken.attempt))
-            return self._endings.cancelled(_tried_before(job.record, taken), text or None)
+            return await self._cancelled(job, taken, redelivered=redelivered)
         # Another delivery of the job is being worked on; long after its deadline, nothing is any more.
         if time.time() >= job.record.expires_at:
             return self._endings.gave_up(Outcome.DEADLINE_EXCEEDED, job.record, ErrorCode.DEADLINE_EXCEEDED)
         return self._endings.again(Outcome.LEASED, job.record, job.attempts_before)
+
+    async def _cancelled(self, job: Job, taken: Taken, *, redelivered: bool) -> Result:
+        """The end of a job that nobody has in hand and nobody wants.
+
+        The cache may have lost its memory before it heard of the wish; the store knows which attempt was made.
+        """
+        try:
+            known = await self._known_to_store(job, taken.record, redelivered=redelivered)
+        except StoreUnavailable:
+            return self._endings.again(Outcome.POSTPONED, job.record, job.attempts_before)
+        if known is not None and known.is_terminal:
+            return Result(Outcome.ALREADY_FINISHED, job.id, known)
+        tried = _tried_before(job.record, taken, known)
+        text = await keep_trying(lambda: self._cache.texts.read(job.id, tried.attempt))
+        return self._endings.cancelled(tried, text or None)
 
     async def _attempt_in_conversation(
         self, job: Job, record: Record, attempt: int, lease: Lease, wish: Wish
@@ -219,10 +233,12 @@ def _begun_with(record: Record, *seen: Record | None) -> Record:
     return record.model_copy(update={"started_at": min(starts)}) if starts else record
 
 
-def _tried_before(record: Record, taken: Taken) -> Record:
-    """The record as the message knows it, with what the attempts made so far have left."""
-    model = taken.record.model if taken.record is not None else None
-    return _begun_with(record, taken.record).model_copy(update={"attempt": taken.attempt, "model": model})
+def _tried_before(record: Record, taken: Taken, known: Record | None) -> Record:
+    """The record as the message knows it, with what the attempts made so far have left in the cache or the store."""
+    seen = [other for other in (taken.record, known) if other is not None]
+    last = max(seen, key=lambda other: other.attempt, default=record)
+    tried = {"attempt": max(taken.attempt, last.attempt), "model": last.model}
+    return _begun_with(record, *seen).model_copy(update=tried)
 
 
 def _go_on_after_cancel() -> None:
