@@ -95,7 +95,10 @@ class JobRequest(Closed):
     template: str | None = Field(default=None, min_length=1, max_length=64)
     inputs: dict[str, JsonValue] | None = Field(default=None, description="what the template is filled with")
     options: Options = Options()
-    metadata: dict[MetadataKey, MetadataValue] = Field(default={}, max_length=MAX_METADATA_PAIRS)
+    # Made, since pydantic would copy a default with copy.deepcopy; the schema is told of it all the same.
+    metadata: dict[MetadataKey, MetadataValue] = Field(
+        default_factory=dict, max_length=MAX_METADATA_PAIRS, json_schema_extra={"default": {}}
+    )
 
     @model_validator(mode="after")
     def _exactly_one_prompt(self) -> Self:

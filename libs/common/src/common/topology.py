@@ -1,6 +1,7 @@
 """The names and arguments of everything that we declare on the broker, and nothing that talks to it."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 #: None stands for "declared with no arguments at all".
 Arguments = dict[str, str | int]
@@ -64,7 +65,7 @@ class Topology:
             },
         )
 
-    @property
+    @cached_property
     def queues(self) -> tuple[Queue, ...]:
         """What is there from the start. The job queue is last, so that what others depend on is there before jobs."""
         return (self.dead, self.jobs)

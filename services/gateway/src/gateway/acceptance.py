@@ -2,7 +2,6 @@
 
 import math
 import time
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import structlog
@@ -24,8 +23,7 @@ from gateway.withdrawals import Withdrawals
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True)
-class Origin:
+class Origin(NamedTuple):
     """Where a submission comes from; `traceparent` is the W3C header, if the client sent one."""
 
     client: str
@@ -33,8 +31,7 @@ class Origin:
     traceparent: str | None = None
 
 
-@dataclass(frozen=True)
-class Begun:
+class Begun(NamedTuple):
     """A job that has its id already, from when that was minted, since it is submitted under an idempotency key."""
 
     job_id: str
@@ -50,8 +47,7 @@ class _New(NamedTuple):
     ttl_s: float
 
 
-@dataclass(frozen=True)
-class Accepted:
+class Accepted(NamedTuple):
     """The job that a submission has led to, and whether it was this submission that made it."""
 
     job_id: str

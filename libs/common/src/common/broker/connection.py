@@ -15,7 +15,7 @@ from common.broker.connecting import RECONNECT_INTERVAL_S, close_connection, new
 from common.broker.consuming import Consuming
 from common.broker.publishing import Publishing
 from common.broker.watching import SILENCE_S, Watch
-from common.broker.wire import Delivery, QueueState, in_time
+from common.broker.wire import Delivery, QueueState, Route, in_time
 from common.errors import BrokerUnavailable, Unroutable
 from common.lifecycle import CannotStart
 from common.messages import Message
@@ -34,6 +34,7 @@ class Broker:
 
     def __init__(self, settings: BrokerSettings, name: str) -> None:
         self.topology = Topology(settings.amqp_exchange, settings.amqp_queue)
+        self._to_jobs = Route(self.topology.exchange, self.topology.queue)
         self._timeout_s = settings.broker_timeout_s
         self._url = settings.amqp_url.get_secret_value()
         self._name = name
@@ -81,7 +82,7 @@ class Broker:
 
     async def publish_job(self, message: Message) -> None:
         """Put a job on the job queue, by way of the exchange; raises BrokerUnavailable unless confirmed."""
-        await self._publish(message, self.topology.exchange, self.topology.queue, self.topology.queues)
+        await self._publish(message, self._to_jobs, self.topology.queues)
 
     async def publish_later(self, message: Message, delay_s: float) -> None:
         """Put a job on the job queue once the delay is over; raises BrokerUnavailable unless confirmed.
@@ -91,12 +92,12 @@ class Broker:
         """
         tier_ms = wait_tier_ms(delay_s)
         queue, expiration_ms = self.topology.wait(tier_ms), min(max(0, math.ceil(delay_s * 1000)), tier_ms)
-        await self._publish(message, "", queue.name, (queue,), expiration_ms)
+        await self._publish(message, Route("", queue.name), (queue,), expiration_ms)
         self._tiers_ms.add(tier_ms)
 
     async def publish_dead(self, letter: Message) -> None:
         """Put a message among the dead letters; raises BrokerUnavailable unless confirmed."""
-        await self._publish(letter, "", self.topology.dead.name, (self.topology.dead,))
+        await self._publish(letter, Route("", self.topology.dead.name), (self.topology.dead,))
 
     async def publish_to(self, queue: str, message: Message, *, mandatory: bool = True) -> None:
         """Put a message on a queue by its name; raises BrokerUnavailable unless confirmed.
@@ -104,7 +105,7 @@ class Broker:
         That is PublishRefused if the queue is full. Without `mandatory` a queue that does not exist is no
         error, and the message is dropped.
         """
-        await self._publishing.publish(message, "", queue, mandatory=mandatory)
+        await self._publishing.publish(message, Route("", queue, mandatory))
 
     async def consume(self, prefetch: int, handle: Callable[[Delivery], None]) -> None:
         """Give each delivery of the job queue to `handle`, at most `prefetch` of them unsettled at a time.
@@ -170,21 +171,16 @@ class Broker:
                 raise result
 
     async def _publish(
-        self,
-        message: Message,
-        exchange: str,
-        routing_key: str,
-        needed: tuple[Queue, ...],
-        expiration_ms: int | None = None,
+        self, message: Message, route: Route, needed: tuple[Queue, ...], expiration_ms: int | None = None
     ) -> None:
         """Publish; if nothing takes the message, declare what it needs and publish it again, all in the one time."""
         began = time.monotonic()
         try:
-            await self._publishing.publish(message, exchange, routing_key, expiration_ms=expiration_ms)
+            await self._publishing.publish(message, route, expiration_ms)
         except Unroutable:
             async with in_time(self._timeout_s - (time.monotonic() - began)):
                 await self._declare_again(*needed)
-                await self._publishing.publish(message, exchange, routing_key, expiration_ms=expiration_ms)
+                await self._publishing.publish(message, route, expiration_ms)
 
     async def _declare_again(self, *queues: Queue) -> None:
         try:

@@ -17,7 +17,7 @@ from common.messages import Message
 # Not empty: in an alarm the broker still takes a message that has no body.
 _PROBE = Message(b"{}")
 # The default exchange knows no queue without a name, so what goes there is confirmed and dropped.
-_NOWHERE = ""
+_NOWHERE = Route("", "", mandatory=False)
 
 
 class Publishing:
@@ -47,17 +47,9 @@ class Publishing:
 
     async def check(self) -> None:
         """Return if a publish succeeds now; raises BrokerUnavailable."""
-        await self.publish(_PROBE, "", _NOWHERE, mandatory=False)
+        await self.publish(_PROBE, _NOWHERE)
 
-    async def publish(
-        self,
-        message: Message,
-        exchange: str,
-        routing_key: str,
-        *,
-        mandatory: bool = True,
-        expiration_ms: int | None = None,
-    ) -> None:
+    async def publish(self, message: Message, route: Route, expiration_ms: int | None = None) -> None:
         """Raises BrokerUnavailable unless the broker has confirmed the message; at once if none can be written."""
         publishes, left_s = self._open_publishes, self._timeout_s
         if publishes is None:
@@ -65,7 +57,7 @@ class Publishing:
             async with in_time(self._timeout_s):
                 publishes = await self._open_channel(self._ready_connection())
             left_s -= time.monotonic() - began
-        await publishes.publish(message, Route(exchange, routing_key, mandatory), left_s, expiration_ms)
+        await publishes.publish(message, route, left_s, expiration_ms)
 
     async def aclose(self) -> None:
         """Close the connection; publishes under way fail. Raises BrokerUnavailable if it does not close."""
