@@ -1,8 +1,11 @@
 """Whom the fortune is told for: many different ones, as bodies of requests."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
-COUNT = 256
+#: More than a gateway remembers, so that each birth is worked out anew.
+COUNT = 6_000
+_FIRST, _APART = datetime(1950, 1, 1, tzinfo=UTC), timedelta(days=3, hours=5, minutes=7)
 
 
 def bodies() -> list[dict[str, str]]:
@@ -12,7 +15,7 @@ def bodies() -> list[dict[str, str]]:
 
 def _bodies() -> Iterator[dict[str, str]]:
     for number in range(COUNT):
-        birth = f"{1950 + number % 60}-{number % 12 + 1:02}-{number % 28 + 1:02} {number % 24:02}:{number % 60:02}"
+        birth = f"{_FIRST + number * _APART:%Y-%m-%d %H:%M}"
         yield {"name": f"来客{number}", "gender": "男" if number % 2 else "女", "birth": birth}
 
 

@@ -5,7 +5,8 @@ from datetime import date, datetime, time
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from lunar_python import LunarYear
+from lunar_python import LunarYear, Solar
+from lunar_python.util import SolarUtil
 
 from common.templates.fortune import birth_facts
 
@@ -142,3 +143,13 @@ def test_the_calendar_of_a_year_is_made_once() -> None:
     after = LunarYear.fromYear.cache_info()
     assert after.hits > before.hits
     assert after.misses == before.misses
+
+
+def test_what_the_library_remembers_is_what_it_works_out() -> None:
+    """Solar terms, first days of months, and their numbers in the year are kept from one birth to the next."""
+    for moment in (2299160.5, 2415020.0, 2445735.471, 2451545.0, 2462502.123456):
+        told, anew = Solar.fromJulianDay(moment), Solar.fromJulianDay.__wrapped__(moment)
+        assert Solar.fromJulianDay(moment) is told
+        assert told.toYmdHms() == anew.toYmdHms()
+        day = (told.getYear(), told.getMonth(), told.getDay())
+        assert SolarUtil.getDaysInYear(*day) == SolarUtil.getDaysInYear.__wrapped__(*day)

@@ -18,6 +18,8 @@ from common.templates.quoting import Block, block, quote
 
 Role = Literal["system", "user"]
 Derive = Callable[[Mapping[str, JsonValue]], dict[str, JsonValue]]
+#: From `inputs` and `facts` to the text of a message.
+Write = Callable[[Mapping[str, Any]], str]
 
 #: By template: the function that works out `facts` from inputs that satisfy the schema.
 DERIVE: Final[Mapping[str, Derive]] = {"fortune": fortune_facts}
@@ -44,7 +46,7 @@ class Template:
     name: str
     schema: dict[str, Any]
     validator: Draft202012Validator
-    messages: tuple[tuple[Role, jinja2.Template], ...]
+    messages: tuple[tuple[Role, Write], ...]
 
     def render(self, inputs: Mapping[str, JsonValue]) -> tuple[RenderedMessage, ...]:
         """The messages for these inputs; raises InvalidTemplate if the template does not take them."""
@@ -52,7 +54,7 @@ class Template:
         facts = DERIVE[self.name](inputs) if self.name in DERIVE else {}
         absent = dict.fromkeys(self.schema.get("properties", {}))
         seen = {"inputs": absent | dict(inputs), "facts": facts}
-        return tuple(RenderedMessage(role, text.render(seen)) for role, text in self.messages)
+        return tuple(RenderedMessage(role, write(seen)) for role, write in self.messages)
 
 
 def read_template(folder: Path) -> Template:
@@ -84,7 +86,7 @@ _ENVIRONMENT = ImmutableSandboxedEnvironment(
 _ENVIRONMENT.filters["data"] = block
 
 
-def _messages(folder: Path) -> Iterator[tuple[Role, jinja2.Template]]:
+def _messages(folder: Path) -> Iterator[tuple[Role, Write]]:
     if stray := {path.name for path in folder.glob("*.jinja")} - {file for _, file in _FILES}:
         raise ValueError(f"{', '.join(sorted(stray))}: neither prompt.jinja nor system.jinja")
     for role, file in _FILES:
@@ -92,9 +94,13 @@ def _messages(folder: Path) -> Iterator[tuple[Role, jinja2.Template]]:
             yield role, _compile(folder / file)
 
 
-def _compile(path: Path) -> jinja2.Template:
+def _compile(path: Path) -> Write:
     text = path.read_text("utf-8")
-    unknown = find_undeclared_variables(_ENVIRONMENT.parse(text)) - {"inputs", "facts"}
-    if unknown:
+    variables = find_undeclared_variables(_ENVIRONMENT.parse(text))
+    if unknown := variables - {"inputs", "facts"}:
         raise ValueError(f"{path.name}: unknown variables {sorted(unknown)}; there are inputs and facts")
-    return _ENVIRONMENT.from_string(text)
+    template = _ENVIRONMENT.from_string(text)
+    if variables:
+        return template.render
+    always = template.render()
+    return lambda _: always
