@@ -41,6 +41,10 @@ def koa(directory: Path, place: Place) -> Program:
     return _listening("koa", (shutil.which("node") or "node", str(PEERS / "koa/server.js")), directory, environment)
 
 
+def bare(directory: Path, place: Place) -> Program:
+    return _listening("bare", (sys.executable, str(PEERS / "bare.py")), directory, place.environment)
+
+
 def fastapi(place: Place, module: str) -> Program:
     """One of the peers on FastAPI, with the fastest that uvicorn can use."""
     options = ("--loop", "uvloop", "--http", "httptools", "--no-access-log", "--log-level", "warning")

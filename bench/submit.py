@@ -15,6 +15,7 @@ PATH = "submit"
 HELLO, KOA = "hello world", "the article's Koa service"
 CELERY, TASKIQ = "FastAPI + Celery", "FastAPI + taskiq"
 CLASSIC, QUORUM = "ours, classic queue", "ours, quorum queue"
+BARE = "the servers' part alone, quorum queue"
 AS_ORIGINAL = "ours, /predict/start, quorum"
 LONG, PLAIN = "ours, quorum, without the shortcut", "ours, quorum, plain"
 #: The same service without the shortcut, with a connection to Redis for each command and a write for each publish.
@@ -22,7 +23,7 @@ WITHOUT = {"CACHE_BATCHING": "false", "BROKER_BATCHING": "false", "HTTP_SHORTCUT
 
 
 async def run(rig: Rig) -> Findings:
-    peers = [_hello(rig), _koa(rig), _celery(rig), _taskiq(rig)]
+    peers = [_hello(rig), _koa(rig), _celery(rig), _taskiq(rig), _bare(rig)]
     measured = await measure(rig, PATH, [*peers, *_ours(rig)], (rig.servers.rabbitmq, rig.servers.redis))
     return Findings(measured.figures(), tuple(_goals(measured)))
 
@@ -63,6 +64,13 @@ def _taskiq(rig: Rig) -> Subject:
     place.environment["AMQP_QUEUE"] = "taskiq"
     process = rig.start(programs.fastapi(place, "fastapi_taskiq"), core=CORE_OF_SERVICE)
     return Subject(TASKIQ, process, loads.posts("/jobs", visitors.prompts()), partial(clear, place))
+
+
+def _bare(rig: Rig) -> Subject:
+    """What is left if the gateway cost next to nothing."""
+    place = rig.place("quorum")
+    process = rig.start(programs.bare(rig.directory, place), core=CORE_OF_SERVICE)
+    return Subject(BARE, process, loads.posts("/v1/jobs", visitors.prompts()), partial(clear, place))
 
 
 def _ours(rig: Rig) -> list[Subject]:

@@ -30,12 +30,12 @@ class Script:
     """A script of Redis, sent by its hash where the server knows it."""
 
     def __init__(self, text: str) -> None:
-        self._text = text.encode()
-        self._sha = hashlib.sha1(self._text).hexdigest().encode()  # noqa: S324 (it is what Redis names scripts by)
+        self.text = text.encode()
+        self._sha = hashlib.sha1(self.text).hexdigest().encode()  # noqa: S324 (it is what Redis names scripts by)
 
     async def run(self, commands: Commands, keys: list[str], *arguments: Part) -> Any:
         """Raises CacheUnavailable."""
         try:
             return await commands.call(b"EVALSHA", self._sha, len(keys), *keys, *arguments)
         except ScriptUnknown:
-            return await commands.call(b"EVAL", self._text, len(keys), *keys, *arguments)
+            return await commands.call(b"EVAL", self.text, len(keys), *keys, *arguments)
