@@ -1,7 +1,7 @@
 """Clients' connections, on which shortcuts are offered each request before aiohttp's application gets it.
 
 What is used of aiohttp's own is in docs/adr/0026-a-shortcut-for-most-requests.md, and if an upgrade changes it,
-tests/unit/test_shortcut.py fails.
+tests/unit/test_connections.py fails.
 """
 
 import asyncio
