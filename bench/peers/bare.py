@@ -65,6 +65,8 @@ class Redis(_Connection):
     def data_received(self, data: bytes) -> None:
         self._replies.feed(data)
         while (reply := self._replies.gets()) is not False:
+            if isinstance(reply, Exception):
+                raise SystemExit(f"Redis: {reply}")
             self.asked.popleft().set_result(reply)
 
 
@@ -74,6 +76,7 @@ class Amqp(_Connection):
     def __init__(self) -> None:
         super().__init__()
         self._data = b""
+        self._confirms = False
         self._confirmed = 0
 
     async def open(self, url: URL, exchange: str, queue: str) -> None:
@@ -96,16 +99,19 @@ class Amqp(_Connection):
             commands.Confirm.Select(),
         ):
             await self.ask(frame.marshal(method, CHANNEL))
+        self._confirms = True
 
     def data_received(self, data: bytes) -> None:
         self._data += data
         while len(self._data) >= 8 and len(self._data) >= 8 + int.from_bytes(self._data[3:7]):
             size, _, method = frame.unmarshal(self._data)
             self._data = self._data[size:]
-            if isinstance(method, commands.Basic.Ack):
+            if not self._confirms:
+                self.asked.popleft().set_result(method)
+            elif isinstance(method, commands.Basic.Ack):
                 self._confirm(method.delivery_tag or 0)
             else:
-                self.asked.popleft().set_result(method)
+                raise SystemExit(f"RabbitMQ: {method}")
 
     def _confirm(self, tag: int) -> None:
         """The broker confirms one queue's messages in their order."""

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from common.cache import Cache, Lease
+from common.cache import Cache, Claim, Lease
 from common.jobs import Record
 from tests.contract.clients import completed, queued
 from tests.waiting import eventually
@@ -136,6 +136,19 @@ async def test_a_released_job_is_due_again(cache: Cache) -> None:
     record, lease = await marked(cache), Lease("a-worker")
     await cache.take(record.id, lease, 0, 60)
     await cache.release(record.id, lease)
+    await becomes_missing(cache, record)
+
+
+async def test_a_job_that_is_taken_to_be_ended_is_not_missing(cache: Cache) -> None:
+    record, lease = await marked(cache), Lease("a-worker")
+    await cache.take(record.id, lease, 0, 60)
+    await cache.show_death("a-worker")
+    await cache.cancels.cancel(record.encode(), record.cancelled(None, 60))
+    await asyncio.sleep(2 * GRACE_S)  # the time for which it has been overdue is what is tested
+    assert await missing(cache) == []  # noticed to be in nobody's hands, and due from now on
+    await asyncio.sleep(2 * GRACE_S)
+    assert (await cache.take(record.id, Lease("another"), 0, 60)).claim is Claim.CANCELLED
+    assert await missing(cache) == []
     await becomes_missing(cache, record)
 
 

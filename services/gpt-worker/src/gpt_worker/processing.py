@@ -73,7 +73,8 @@ class Processing:
             _go_on_after_cancel()
             result = Result(Outcome.INTERRUPTED, job.id)
         except JobDeleted:
-            result = Result(Outcome.DELETED, job.id)
+            # Of which the cache may not know, or not any more.
+            result = Result(Outcome.DELETED, job.id, job.record)
         except Exception:
             log.exception("attempt_broke")
             result = self._endings.gave_up(Outcome.BROKEN, job.record, ErrorCode.INTERNAL)

@@ -49,7 +49,8 @@ return 1
 # the owner may name a token that it does not have in its hands, and so take over from itself. A first attempt
 # moves the horizon; what a dead worker had comes back before what waits, and says nothing about it. What comes
 # before it is due says nothing about the future either.
-# Whom somebody wants cancelled gets no attempt any more: whoever could take it is to end it instead.
+# Whom somebody wants cancelled gets no attempt any more: whoever could take it is to end it instead. Until then its
+# message is not missing.
 # To take is a sign of life, or a lease would be void from the first if the cache was away for longer than such a sign
 # lasts. It has another value than those that tell whether the cache still has its memory.
 # KEYS: job, waiting, running, horizon. ARGV: owner, token, prefix of the workers' keys, attempts known
@@ -71,7 +72,12 @@ if job[3] == ARGV[1] and job[5] ~= ARGV[2] and job[5] ~= ARGV[7] then return {'l
 if job[3] and job[3] ~= ARGV[1] and redis.call('EXISTS', ARGV[3] .. job[3]) == 1 then
   return {'leased', false, 0, false}
 end
-if job[6] then return {'cancelled', job[2], math.max(tonumber(job[4] or '0'), known), false} end
+if job[6] then
+  if redis.call('ZREM', KEYS[3], ARGV[6]) == 1 or redis.call('ZSCORE', KEYS[2], ARGV[6]) then
+    redis.call('ZADD', KEYS[2], ARGV[8], ARGV[6])
+  end
+  return {'cancelled', job[2], math.max(tonumber(job[4] or '0'), known), false}
+end
 local attempt = math.max(tonumber(job[4] or '0'), known) + 1
 redis.call('HSET', KEYS[1], 'owner', ARGV[1], 'token', ARGV[2], 'attempts', attempt)
 if redis.call('PTTL', KEYS[1]) < 0 then redis.call('PEXPIRE', KEYS[1], ARGV[5]) end

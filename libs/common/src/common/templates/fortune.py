@@ -22,7 +22,8 @@ _GENDERS: Final = {
 
 # The library works everything out for each birth. A year's calendar takes 10 ms, in which all other requests of a
 # gateway wait, and it keeps but one of the two or three that a birth needs. Half of all the rest are the moments of a
-# year's solar terms, the first days of its months, and the numbers of these days; there are 6,000 of each.
+# year's solar terms, the first days of its months, and the numbers of these days: 6,000, asked for again and again.
+# The birth's own day is asked for too, and soon forgotten.
 LunarYear.fromYear = staticmethod(lru_cache(300)(LunarYear.fromYear))
 Solar.fromJulianDay = staticmethod(lru_cache(8192)(Solar.fromJulianDay))
 SolarUtil.getDaysInYear = staticmethod(lru_cache(8192)(SolarUtil.getDaysInYear))
