@@ -1,6 +1,7 @@
 """What a submission costs at the least: recorded and confirmed as ours is, over the barest connections.
 
-It checks nothing, and nothing is timed, counted, logged or repaired. What is left is HTTP and the servers' work.
+No submission is checked, and nothing is timed, counted, logged or repaired: an error of a server ends it. What is
+left is HTTP and the servers' work.
 """
 
 import asyncio

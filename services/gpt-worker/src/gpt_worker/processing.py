@@ -75,6 +75,8 @@ class Processing:
         except JobDeleted:
             # Of which the cache may not know, or not any more.
             result = Result(Outcome.DELETED, job.id, job.record)
+        except StoreUnavailable:
+            result = self._endings.again(Outcome.POSTPONED, job.record, job.attempts_before)
         except Exception:
             log.exception("attempt_broke")
             result = self._endings.gave_up(Outcome.BROKEN, job.record, ErrorCode.INTERNAL)
@@ -88,12 +90,11 @@ class Processing:
 
     async def _process(self, job: Job, lease: Lease, wish: Wish, *, redelivered: bool) -> Result:
         taken = await self._take(job, lease)
+        if taken.claim is Claim.CANCELLED:
+            return await self._cancelled(job, taken, redelivered=redelivered)
         if taken.claim is not Claim.TAKEN:
-            return await self._not_taken(job, taken, redelivered=redelivered)
-        try:
-            known = await self._known_to_store(job, taken.record, redelivered=redelivered)
-        except StoreUnavailable:
-            return self._endings.again(Outcome.POSTPONED, job.record, job.attempts_before)
+            return self._not_taken(job, taken)
+        known = await self._known_to_store(job, taken.record, redelivered=redelivered)
         if known is not None and known.is_terminal:
             return Result(Outcome.ALREADY_FINISHED, job.id, known)
         if known is not None and known.attempt >= taken.attempt:
@@ -132,15 +133,13 @@ class Processing:
             taken = await keep_trying(lambda: self._cache.take(job.id, lease, before, lease_s, instead_of=forgotten))
         return taken
 
-    async def _not_taken(self, job: Job, taken: Taken, *, redelivered: bool = True) -> Result:
+    def _not_taken(self, job: Job, taken: Taken) -> Result:
         if taken.claim is Claim.FINISHED:
             return Result(Outcome.ALREADY_FINISHED, job.id, taken.record)
         if taken.claim is Claim.WITHDRAWN:
             return Result(Outcome.WITHDRAWN, job.id)
         if taken.claim is Claim.DELETED:
             return Result(Outcome.DELETED, job.id)
-        if taken.claim is Claim.CANCELLED:
-            return await self._cancelled(job, taken, redelivered=redelivered)
         # Another delivery of the job is being worked on; long after its deadline, nothing is any more.
         if time.time() >= job.record.expires_at:
             return self._endings.gave_up(Outcome.DEADLINE_EXCEEDED, job.record, ErrorCode.DEADLINE_EXCEEDED)
@@ -151,10 +150,7 @@ class Processing:
 
         The cache may have lost its memory before it heard of the wish; the store knows which attempt was made.
         """
-        try:
-            known = await self._known_to_store(job, taken.record, redelivered=redelivered)
-        except StoreUnavailable:
-            return self._endings.again(Outcome.POSTPONED, job.record, job.attempts_before)
+        known = await self._known_to_store(job, taken.record, redelivered=redelivered)
         if known is not None and known.is_terminal:
             return Result(Outcome.ALREADY_FINISHED, job.id, known)
         tried = _tried_before(job.record, taken, known)
@@ -168,7 +164,7 @@ class Processing:
         try:
             prompt = await self._conversation.prompt_of(job)
         except StoreUnavailable:
-            return self._endings.again(Outcome.POSTPONED, job.record, job.attempts_before)
+            raise  # it is no end of the job
         except ServiceError as error:
             return self._endings.gave_up(Outcome.FAILED, record, error.code)
         whole = job if prompt is job.prompt else replace(job, prompt=prompt)
@@ -209,8 +205,10 @@ class Processing:
     async def _ended(self, job: Job, record: Record, attempt: int, lease: Lease) -> Result:
         """What becomes of a job that is terminal although its lease was got just now."""
         taken = await self._take(job, lease)
-        if taken.claim in (Claim.CANCELLED, Claim.DELETED):
-            return await self._not_taken(job, taken)
+        if taken.claim is Claim.CANCELLED:
+            return await self._cancelled(job, taken, redelivered=True)
+        if taken.claim is Claim.DELETED:
+            return self._not_taken(job, taken)
         # The next delivery asks the store, and will find it so.
         return self._endings.again(Outcome.POSTPONED, record, attempt)
 
@@ -221,7 +219,7 @@ class Processing:
             # It may have written more since.
             return Result(Outcome.DELETED, job.id, started)
         if taken.claim in (Claim.FINISHED, Claim.WITHDRAWN):
-            return await self._not_taken(job, taken)
+            return self._not_taken(job, taken)
         return self._endings.cancelled(started, text_so_far)
 
 
